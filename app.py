@@ -1,0 +1,115 @@
+"""The Spin component: the only file of it that touches the host's interfaces.
+
+It exports `wasi:http/handler` (WASI 0.3: async, bodies streamed both ways) and hands each request to the
+gateway, whose buckets are those of `wasi:keyvalue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import componentize_py_async_support
+import wit_world
+import wit_world.exports
+from componentize_py_async_support.futures import FutureReader
+from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
+from componentize_py_types import Err, Ok, Result
+from wit_world.imports import (
+    batch,
+    key_value,
+    monotonic_clock,
+    wasi_config_store,
+    wasi_http_types,
+    wasi_keyvalue_store,
+)
+from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
+
+from kv_batch.gateway import Gateway
+from kv_batch.http import BodyCutShort, Request, header_map
+from kv_batch.wit import Wit, WitBucket, open_bucket
+
+READ_BYTES = 256 * 1024
+"""The most that one read of a request's body takes."""
+
+WIT = Wit(wasi_keyvalue_store, batch, Err, key_value)
+
+
+class SpinHost:
+    """The host of `kv_batch.host`, as Spin is."""
+
+    def config(self, name: str) -> str | None:
+        return wasi_config_store.get(name)
+
+    async def open(self, label: str) -> WitBucket:
+        return await open_bucket(WIT, label)
+
+
+class SpinBody:
+    """The body of one request."""
+
+    def __init__(
+        self, reader: ByteStreamReader, trailers: FutureReader[Result[Fields | None, ErrorCode]]
+    ) -> None:
+        self._reader = reader
+        self._trailers = trailers
+        self._ended = False
+
+    async def read(self) -> bytes:
+        while not self._reader.writer_dropped:
+            chunk = await self._reader.read(READ_BYTES)
+            if chunk:
+                return chunk
+        if not self._ended:
+            self._ended = True
+            # Only here does it show that the client broke off: the stream of a body cut short just ends.
+            if isinstance(await self._trailers.read(), Err):
+                raise BodyCutShort
+        return b""
+
+
+GATEWAY = Gateway(SpinHost())
+
+
+class HttpHandler(wit_world.exports.HttpHandler):
+    """The export `wasi:http/handler`."""
+
+    async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
+        method = request.get_method()
+        name = method.value if isinstance(method, Method_Other) else type(method).__name__[7:].upper()
+        target = request.get_path_with_query() or "/"
+        headers = header_map(request.get_headers().copy_all())
+        reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
+        with reader:
+            response = await GATEWAY.handle(Request(name, target, headers, SpinBody(reader, trailers)))
+        # Spin sends the head of an answer and its body in two writes, and without TCP_NODELAY the second
+        # waits 40 ms for the client to acknowledge the first, unless the body is there when the head goes
+        # out. A store call that blocks the thread (SQLite) makes it late; one real suspension mends that.
+        # It can go when Spin sets TCP_NODELAY.
+        await monotonic_clock.wait_for(1)
+        writer, body = wit_world.byte_stream()
+        componentize_py_async_support.spawn(_write(writer, response.body, name == "HEAD"))
+        fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
+        answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
+        answer.set_status_code(response.status)
+        return answer
+
+
+async def _write(writer: ByteStreamWriter, body: bytes | AsyncIterator[bytes], head: bool) -> None:
+    with writer:
+        if head:
+            return
+        if isinstance(body, bytes):
+            await writer.write_all(body)
+            return
+        async for chunk in body:
+            await writer.write_all(chunk)
+            if writer.reader_dropped:  # The client is gone.
+                return
+
+
+def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:
+    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[1]
+
+
+def _no_error() -> FutureReader[Result[None, ErrorCode]]:
+    return wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))[1]

@@ -1,0 +1,255 @@
+"""The contract: get_many, set_many and delete_many, the same on every backend.
+
+The functions are those of the interface `wasi:keyvalue/batch@0.2.0-draft2`, with its signatures, and with
+its guarantees: not atomic, no rollback, no order among the keys of one batch, and you read your writes.
+What the backends make of that interface differs (docs/backends.md), so on top of it, everywhere:
+
+- get_many answers for every key asked, in the order asked, repeats and all.
+- The last value of a repeated key wins; the host is never sent a key twice in one call.
+- A batch of any length is cut into calls that the backend takes.
+- get_many works wherever `bucket.get` does.
+- A write that fails says what became of each key (`BatchFailed`).
+
+They are `async def`, which is the one difference from the interface: reading single keys side by side needs
+a host function that is async (`spin:key-value@3.0.0`), and a coroutine is how Python waits for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from kv_batch.bucket import MOST_KEYS, Bucket
+from kv_batch.errors import (
+    BatchFailed,
+    NoSuchStore,
+    StoreBusy,
+    StoreError,
+    StoreFailed,
+    StoreNotGranted,
+)
+
+SMALLEST_STEP = 25
+"""The smallest limit that any backend is known to have: DynamoDB's, for writes. None smaller is learned."""
+
+SINGLE_READS = 128
+"""Keys that are read singly between two looks at what they add up to."""
+
+GIVE_UP_AFTER = 3
+"""Single keys that may fail in a row before a write stops: by then it is the store, not the keys."""
+
+WRITE_BYTES = 8 * 1024 * 1024
+"""Bytes, about, after which a call is full. A call holds at least one pair, whatever its size."""
+
+_HOPELESS = (NoSuchStore, StoreNotGranted, StoreBusy)
+"""What cutting the batch smaller cannot help against."""
+
+
+async def get_many(bucket: Bucket, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+    """The values of `keys`: N strings in, N pairs out, in the same order; None for a key not in the store.
+
+    May show an out-of-date value under concurrent writes. An answer over several host calls is no snapshot.
+
+    Raises:
+        StoreError: a key could not be read, not even by itself. Nothing is returned then.
+    """
+    values: dict[str, bytes | None] = {}
+    async for part in read_parts(bucket, keys):
+        values.update(part)
+    return [(key, values[key]) for key in keys]
+
+
+async def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
+    """Creates or overwrites each pair. The last value of a repeated key wins. Idempotent.
+
+    Raises:
+        BatchFailed: a part was not done; it says which.
+        StoreError: there is no such store, or it is not granted. Nothing was done.
+    """
+    pairs = list(dict(key_values).items())
+    write = _Write(bucket.set_many, lambda pair: pair[0], bucket.learned.set_many)
+    try:
+        await write.run(_by_bytes(pairs))
+    finally:
+        bucket.learned.set_many = min(write.limit, bucket.learned.set_many)
+
+
+async def delete_many(bucket: Bucket, keys: Iterable[str]) -> None:
+    """Deletes each key; one that is not there is skipped, as is a repeat. Idempotent.
+
+    Raises:
+        BatchFailed: a part was not done; it says which.
+        StoreError: there is no such store, or it is not granted. Nothing was done.
+    """
+    write = _Write(bucket.delete_many, lambda key: key, bucket.learned.delete_many)
+    try:
+        await write.run([list(dict.fromkeys(keys))])
+    finally:
+        bucket.learned.delete_many = min(write.limit, bucket.learned.delete_many)
+
+
+async def read_parts(bucket: Bucket, keys: Iterable[str]) -> AsyncIterator[dict[str, bytes | None]]:
+    """get_many a host call at a time, so that the values need not all be held at once.
+
+    Yields dicts of key to value, which together hold each distinct key of `keys` once.
+
+    Raises:
+        StoreError: as get_many.
+    """
+    learned = bucket.learned
+    distinct = list(dict.fromkeys(keys))
+    start = 0
+    size = learned.get_many
+    refused = 0  # the size of the last call that failed; 0 once a smaller one has shown what works
+    while start < len(distinct):
+        if learned.reads_in_batches is False:
+            size = SINGLE_READS
+        part = distinct[start : start + size]
+        try:
+            answer = await _read(bucket, part)
+        except _BatchRefused:
+            refused = len(part)
+            # Before halving all the way down on a backend that can read no batch at all, ask for just two.
+            size = 2 if learned.reads_in_batches is None else max(2, _half(refused))
+            continue
+        yield answer
+        start += len(part)
+        if refused and learned.reads_in_batches:
+            if size == 2 and _half(refused) > 2:
+                size = _half(refused)
+            else:
+                refused = 0
+                if size >= SMALLEST_STEP:
+                    learned.get_many = min(size, learned.get_many)
+
+
+class _BatchRefused(Exception):
+    """A batch read failed, and a smaller one may not."""
+
+
+async def _read(bucket: Bucket, part: list[str]) -> dict[str, bytes | None]:
+    """One part of a get_many, all its keys answered.
+
+    Two keys that the batch read does not answer are read one by one; if that works, and no batch read
+    ever did, none is tried on this store again.
+
+    Raises:
+        _BatchRefused: the batch read of more than two keys failed; fewer may work.
+        StoreError: a key could not be read by itself, or nothing can be read now.
+    """
+    learned = bucket.learned
+    if len(part) == 1 or learned.reads_in_batches is False:
+        return dict(zip(part, await _read_each(bucket, part), strict=True))
+    try:
+        answer: dict[str, bytes | None] = dict.fromkeys(part)
+        answer.update(await bucket.get_many(part))
+        if len(answer) != len(part):
+            raise StoreFailed("the store answered get-many with a key that nobody asked for")
+    except _HOPELESS:
+        raise
+    except StoreError as error:
+        if len(part) > 2:
+            raise _BatchRefused from error
+        answer = dict(zip(part, await _read_each(bucket, part), strict=True))
+        if learned.reads_in_batches is None:
+            learned.reads_in_batches = False
+        return answer
+    learned.reads_in_batches = True
+    return answer
+
+
+async def _read_each(bucket: Bucket, keys: list[str]) -> list[bytes | None]:
+    return [await bucket.get(keys[0])] if len(keys) == 1 else await bucket.get_each(keys)
+
+
+def _half(size: int) -> int:
+    """The next smaller size of call to try: down the steps 6400, 3200 … 100, 50, 25; below, half."""
+    step = MOST_KEYS
+    while step >= size and step > SMALLEST_STEP:
+        step //= 2
+    return step if step < size else size // 2
+
+
+def _by_bytes(pairs: list[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    """The pairs, in runs of at most WRITE_BYTES."""
+    start = size = 0
+    for index, (key, value) in enumerate(pairs):
+        added = len(key) + len(value)
+        if size + added > WRITE_BYTES and index > start:
+            yield pairs[start:index]
+            start, size = index, 0
+        size += added
+    if start < len(pairs):
+        yield pairs[start:]
+
+
+Item = TypeVar("Item")
+
+
+class _GaveUp(Exception):
+    """The rest of the batch is not attempted."""
+
+
+@dataclass
+class _Write(Generic[Item]):
+    """One set_many or delete_many under way: what became of each key so far."""
+
+    call: Callable[[Sequence[Item]], Awaitable[None]]
+    key_of: Callable[[Item], str]
+    limit: int
+    applied: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    failed_in_a_row: int = 0
+    cause: StoreError | None = None
+
+    async def run(self, runs: Iterable[list[Item]]) -> None:
+        todo = list(runs)
+        try:
+            for items in todo:
+                await self.send(items)
+        except _GaveUp:
+            pass
+        if not self.failed or self.cause is None:
+            return
+        if not self.applied and isinstance(self.cause, NoSuchStore | StoreNotGranted):
+            raise self.cause
+        seen = set(self.applied).union(key for key, _ in self.failed)
+        keys = (self.key_of(item) for items in todo for item in items)
+        raise BatchFailed(self.applied, self.failed, [key for key in keys if key not in seen], self.cause)
+
+    async def send(self, items: list[Item]) -> bool:
+        """Writes the items in as few calls as the backend takes; says whether one call did."""
+        if len(items) > self.limit:
+            # The limit may become smaller with each call.
+            start = 0
+            while start < len(items):
+                part = items[start : start + self.limit]
+                await self.send(part)
+                start += len(part)
+            return False
+        try:
+            await self.call(items)
+        except _HOPELESS as error:
+            self.cause = error
+            self.failed += [(self.key_of(item), error.reason) for item in items]
+            raise _GaveUp from error
+        except StoreError as error:
+            self.cause = error
+            if len(items) == 1:
+                self.failed.append((self.key_of(items[0]), error.reason))
+                self.failed_in_a_row += 1
+                if self.failed_in_a_row == GIVE_UP_AFTER:
+                    raise _GaveUp from error
+                return False
+        else:
+            self.applied += map(self.key_of, items)
+            self.failed_in_a_row = 0
+            return True
+        half = _half(len(items))
+        first = await self.send(items[:half])
+        second = await self.send(items[half:])
+        if first and second and half >= SMALLEST_STEP:
+            # Together refused, apart taken: it was their number, not one of them.
+            self.limit = min(self.limit, half)
+        return False

@@ -1,0 +1,103 @@
+"""The errors of kv-batch.
+
+    KvBatchError
+    ├── StoreError              the host or its backend would not do what was asked
+    │   ├── NoSuchStore         the host knows no store of that name
+    │   ├── StoreNotGranted     the component may not open it
+    │   ├── StoreBusy           the host said "too many requests"
+    │   └── StoreFailed         anything else, in the host's own words
+    ├── BatchFailed             set_many or delete_many did a part of its work: which part
+    └── Problem                 what a client is told (RFC 9457); made by the decoders and the routes
+
+Host errors become `StoreError`s in one place, `kv_batch.wit`; all of these become an HTTP answer in one
+place, `kv_batch.problems`.
+"""
+
+from __future__ import annotations
+
+
+class KvBatchError(Exception):
+    """Base of every error that kv-batch raises on purpose."""
+
+
+class StoreError(KvBatchError):
+    """The store refused or failed.
+
+    Attributes:
+        reason: What the host said, for a person to read.
+        key: The one key that was being read when it happened, where there was just one.
+    """
+
+    def __init__(self, reason: str, key: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.key = key
+
+
+class NoSuchStore(StoreError):
+    """`error::no-such-store`: the host does not recognise the store's name."""
+
+
+class StoreNotGranted(StoreError):
+    """`error::access-denied`: the component was not granted the store."""
+
+
+class StoreBusy(StoreError):
+    """The host limits how many calls are under way at once, and this one was over it."""
+
+
+class StoreFailed(StoreError):
+    """`error::other`: an implementation-specific error, such as I/O."""
+
+
+class BatchFailed(KvBatchError):
+    """A set-many or delete-many that was not done whole. It may be sent again as it is.
+
+    Every key of the batch is in exactly one of the three lists, repeats left out.
+
+    Attributes:
+        applied: Keys that were set or deleted.
+        failed: (key, reason) of the keys whose own call failed: the store holds the old value or the new.
+        not_attempted: Keys for which the store was never asked.
+        cause: The last error that the store gave.
+    """
+
+    def __init__(
+        self,
+        applied: list[str],
+        failed: list[tuple[str, str]],
+        not_attempted: list[str],
+        cause: StoreError,
+    ) -> None:
+        super().__init__(
+            f"{len(applied)} applied, {len(failed)} failed, {len(not_attempted)} not attempted: {cause.reason}"
+        )
+        self.applied = applied
+        self.failed = failed
+        self.not_attempted = not_attempted
+        self.cause = cause
+
+
+class Problem(KvBatchError):
+    """What the client is told, as `application/problem+json`.
+
+    Attributes:
+        code: A key of `kv_batch.problems.PROBLEMS`; the last part of the problem's `type`.
+        detail: What was wrong, where, and what to do about it.
+        members: The problem's own members, such as `pointer` or `limit`.
+        headers: Headers that the answer must carry, such as `allow`.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        headers: list[tuple[str, str]] | None = None,
+        **members: object,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.members = members
+        self.headers = headers or []

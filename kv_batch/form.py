@@ -1,0 +1,106 @@
+"""`multipart/form-data` (RFC 7578) as a batch of pairs: a part's name is the key, its bytes are the value.
+
+For a shell: `curl -F greeting=hello -F logo.png=@logo.png`. A file's name and its media type are ignored.
+"""
+
+from __future__ import annotations
+
+from multipart import (
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_content_disposition,
+    parse_options_header,
+)
+
+from kv_batch.errors import Problem
+from kv_batch.pairs import Pair, check_count, check_key, check_value_size
+from kv_batch.settings import Limits
+
+
+class FormDecoder:
+    """The pairs of a form, decoded as its bytes arrive."""
+
+    def __init__(self, content_type: str, limits: Limits) -> None:
+        """A decoder for the boundary that `content_type` names.
+
+        Raises:
+            Problem: `malformed-body`: it names none.
+        """
+        boundary = parse_options_header(content_type)[1].get("boundary", "")
+        # RFC 2046 section 5.1.1: 1 to 70 characters.
+        if not 1 <= len(boundary) <= 70:
+            raise Problem(
+                "malformed-body",
+                "The content-type has no boundary of 1 to 70 characters (RFC 2046 section 5.1.1). "
+                "Let the client set it: curl does, with -F.",
+            )
+        self._limits = limits
+        # A name in a header may be percent-encoded: three bytes for one.
+        self._parser = PushMultipartParser(boundary, max_header_size=3 * limits.key_bytes + 1024)
+        self._pairs: list[Pair] = []
+        self._key = ""
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes the next bytes of the form.
+
+        Raises:
+            Problem: `malformed-body`, `invalid-key`, `too-large`.
+        """
+        try:
+            for event in self._parser.parse(chunk):
+                if isinstance(event, MultipartSegment):
+                    self._start(event)
+                elif event is None:
+                    self._pairs.append((self._key, b"".join(self._chunks)))
+                else:
+                    self._add(bytes(event))
+        except MultipartError as error:
+            raise self._malformed(error) from error
+
+    def pairs(self) -> list[Pair]:
+        """The pairs, once all bytes were fed.
+
+        Raises:
+            Problem: `malformed-body`: the form has no end.
+        """
+        try:
+            self._parser.close()
+        except MultipartError as error:
+            raise self._malformed(error) from error
+        return self._pairs
+
+    @property
+    def _pointer(self) -> str:
+        return f"/pairs/{len(self._pairs)}"
+
+    def _start(self, part: MultipartSegment) -> None:
+        check_count(len(self._pairs) + 1, self._limits)
+        # The parser takes a part without a name for one whose name is empty, which would be a key.
+        disposition = dict(part.headerlist)["Content-Disposition"]
+        name = parse_content_disposition(disposition)[1]
+        if name is None:
+            raise Problem(
+                "malformed-body",
+                "A part of the form has no name, and the name is the key (RFC 7578 section 4.2).",
+                pointer=self._pointer,
+            )
+        self._key = check_key(name, self._limits, {"pointer": f"{self._pointer}/key"})
+        self._chunks = []
+        self._size = 0
+
+    def _add(self, chunk: bytes) -> None:
+        self._size += len(chunk)
+        check_value_size(self._size, self._limits, {"pointer": f"{self._pointer}/value"})
+        self._chunks.append(chunk)
+
+    def _malformed(self, error: MultipartError) -> Problem:
+        hint = " A key may be too long." if isinstance(error, ParserLimitReached) else ""
+        return Problem(
+            "malformed-body",
+            f"The body is not multipart/form-data: {error.args[0]}.{hint}",
+            pointer=self._pointer,
+        )

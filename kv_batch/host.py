@@ -1,0 +1,23 @@
+"""The port to the host: its configuration and its stores."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kv_batch.bucket import Bucket
+
+
+class Host(Protocol):
+    """What the gateway needs of the host that it runs on."""
+
+    def config(self, name: str) -> str | None:
+        """The value of a variable of the component (`spin.toml`); None where it is not declared."""
+        ...
+
+    async def open(self, label: str) -> Bucket:
+        """The store of that label.
+
+        Raises:
+            StoreNotGranted, NoSuchStore, StoreFailed: as the host says.
+        """
+        ...

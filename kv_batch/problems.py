@@ -1,0 +1,118 @@
+"""Every error as an answer: `application/problem+json` (RFC 9457). The one place where that is done."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+import uuid
+from typing import Final
+
+from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreBusy, StoreError, StoreNotGranted
+from kv_batch.http import BodyCutShort, Response
+
+PROBLEMS: Final[dict[str, tuple[int, str]]] = {
+    "malformed-body": (400, "The body cannot be read"),
+    "malformed-query": (400, "The query cannot be read"),
+    "invalid-key": (400, "A key is not valid"),
+    "invalid-value": (400, "A value is not valid"),
+    "unauthorized": (401, "A token is needed"),
+    "forbidden": (403, "The token does not allow this"),
+    "store-not-granted": (403, "The store is not granted to the gateway"),
+    "not-found": (404, "There is nothing at this path"),
+    "no-such-store": (404, "There is no such store"),
+    "method-not-allowed": (405, "The method is not allowed here"),
+    "too-large": (413, "The request asks for too much"),
+    "unsupported-media-type": (415, "The body has the wrong media type"),
+    "misconfigured": (500, "The gateway is misconfigured"),
+    "internal-error": (500, "The gateway has a defect"),
+    "store-failed": (502, "The store failed"),
+    "store-busy": (503, "The store is busy"),
+}
+"""Code to status and title. The codes are part of the API: clients tell errors apart by them."""
+
+MOST_FAILED = 1_000
+"""How many failed keys an answer names."""
+
+RETRY_AFTER = 1
+"""Seconds. What makes a store busy is calls under way, and those are over soon."""
+
+
+def answer(error: Exception) -> Response:
+    """The answer that tells a client of `error`. One that nobody foresaw is logged, and told as little of
+    as can be: `internal-error`, with the id under which the log has its traceback."""
+    problem = _problem(error)
+    status, title = PROBLEMS[problem.code]
+    body = {
+        "type": f"/problems/{problem.code}",
+        "title": title,
+        "status": status,
+        "detail": problem.detail,
+        **problem.members,
+    }
+    content = json.dumps(body).encode() + b"\n"
+    headers = [("content-type", "application/problem+json"), ("content-length", str(len(content)))]
+    return Response(status, headers + problem.headers, content)
+
+
+def _problem(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case BatchFailed():
+            return _batch_failed(error)
+        case StoreError():
+            return _store_error(error)
+        case BodyCutShort():
+            return Problem(
+                "malformed-body",
+                "The body was cut short: the connection closed before all of it had come. "
+                "Nothing was changed; send it again.",
+                pointer="",
+            )
+    request_id = str(uuid.uuid4())
+    print(f"kv-batch: internal error {request_id}", file=sys.stderr)
+    traceback.print_exception(error, file=sys.stderr)
+    return Problem(
+        "internal-error",
+        "This is a defect of the gateway, not of the request. Its log has the rest under the request id.",
+        request_id=request_id,
+    )
+
+
+def _store_error(error: StoreError) -> Problem:
+    match error:
+        case NoSuchStore():
+            return Problem("no-such-store", f"There is no such store: {error.reason}. Check the path.")
+        case StoreNotGranted():
+            return Problem(
+                "store-not-granted",
+                f"The gateway may not open this store: {error.reason}. "
+                "Grant it in spin.toml, under key_value_stores.",
+            )
+        case StoreBusy():
+            return Problem(
+                "store-busy",
+                f"The store takes no more calls just now: {error.reason}. Nothing was changed; try again.",
+                headers=[("retry-after", str(RETRY_AFTER))],
+            )
+    members: dict[str, object] = {}
+    if error.key is not None:
+        members["failed"] = [{"key": error.key, "reason": error.reason}]
+    return Problem(
+        "store-failed", f"The store failed: {error.reason}. Nothing was changed; try again.", **members
+    )
+
+
+def _batch_failed(error: BatchFailed) -> Problem:
+    busy = isinstance(error.cause, StoreBusy)
+    return Problem(
+        "store-busy" if busy else "store-failed",
+        f"The store {'takes no more calls just now' if busy else 'failed'}: {error.cause.reason}. "
+        f"{len(error.applied)} keys were applied, {len(error.failed)} failed (their state is unknown), "
+        f"{len(error.not_attempted)} were not attempted. The same request may be sent again as it is.",
+        headers=[("retry-after", str(RETRY_AFTER))] if busy else None,
+        applied=len(error.applied),
+        failed=[{"key": key, "reason": reason} for key, reason in error.failed[:MOST_FAILED]],
+        not_attempted=error.not_attempted,
+    )

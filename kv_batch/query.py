@@ -1,0 +1,63 @@
+"""The query of a request: `application/x-www-form-urlencoded`, so a `+` is a space."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_plus
+
+from kv_batch.errors import Problem
+
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def parse_query(query: str, known: set[str]) -> dict[str, list[str]]:
+    """The values of each parameter, in order. A parameter without `=` has an empty value.
+
+    Args:
+        query: What follows the `?`, undecoded.
+        known: The parameters that this route has.
+
+    Raises:
+        Problem: `malformed-query`.
+    """
+    values: dict[str, list[str]] = {}
+    for part in query.split("&"):
+        if not part:
+            continue
+        raw_name, _, raw_value = part.partition("=")
+        name = _decoded(raw_name, raw_name)
+        if name not in known:
+            raise Problem(
+                "malformed-query",
+                f"This route has no parameter {name[:100]!r}. "
+                + (f"It has: {', '.join(sorted(known))}." if known else "It has none."),
+                parameter=name[:100],
+            )
+        values.setdefault(name, []).append(_decoded(raw_value, name))
+    return values
+
+
+def single(values: dict[str, list[str]], name: str) -> str | None:
+    """The value of a parameter that may stand once; None where it does not stand.
+
+    Raises:
+        Problem: `malformed-query`.
+    """
+    given = values.get(name, [])
+    if len(given) > 1:
+        raise malformed(name, "may stand only once")
+    return given[0] if given else None
+
+
+def malformed(name: str, rule: str) -> Problem:
+    """The problem of a parameter whose value breaks its rule."""
+    return Problem("malformed-query", f"The parameter {name} {rule}.", parameter=name)
+
+
+def _decoded(text: str, name: str) -> str:
+    if _BAD_ESCAPE.search(text):
+        raise malformed(name[:100], "has a % that is not followed by two hexadecimal digits; a % itself is %25")
+    try:
+        return unquote_plus(text, errors="strict")
+    except UnicodeDecodeError as error:
+        raise malformed(name[:100], "is not UTF-8 once it is percent-decoded") from error
