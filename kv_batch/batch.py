@@ -204,7 +204,7 @@ class _Write(Generic[Item]):
     cause: StoreError | None = None
 
     async def run(self, runs: Iterable[list[Item]]) -> None:
-        todo = list(runs)
+        todo = [items for items in runs if items]
         try:
             for items in todo:
                 await self.send(items)

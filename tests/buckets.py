@@ -1,0 +1,175 @@
+"""Small real buckets that misbehave as the backends do, each over a dict.
+
+What each backend does is what was seen of it under Spin, or is written in its documentation; see
+docs/backends.md. Every one is a `kv_batch.bucket.Bucket`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from kv_batch.bucket import Learned
+from kv_batch.errors import StoreFailed
+
+HOST_CAP = 128 * 1024 * 1024
+"""Bytes that Spin lets one result hold."""
+
+
+class Sqlite:
+    """Spin's default store: missing keys left out, repeats once, in the store's own order.
+
+    Attributes:
+        data: What is stored.
+        calls: Every call, as its name and the number of its keys.
+    """
+
+    cap = HOST_CAP
+
+    def __init__(self, data: dict[str, bytes] | None = None) -> None:
+        self.data = dict(data or {})
+        self.calls: list[tuple[str, int]] = []
+        self._learned = Learned()
+
+    @property
+    def learned(self) -> Learned:
+        return self._learned
+
+    def note(self, name: str, keys: Sequence[object]) -> None:
+        self.calls.append((name, len(keys)))
+
+    def check(self, key: str) -> None:
+        """Raises StoreFailed for a key that this backend refuses."""
+
+    async def get(self, key: str) -> bytes | None:
+        self.note("get", [key])
+        self.check(key)
+        return self.data.get(key)
+
+    async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [await self.get(key) for key in keys]
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        self.note("get_many", keys)
+        found: list[tuple[str, bytes | None]] = [
+            (key, self.data[key]) for key in sorted(set(keys), reverse=True) if key in self.data
+        ]
+        if sum(len(key) + len(value or b"") for key, value in found) > self.cap:
+            raise StoreFailed(f"query result exceeds limit of {self.cap} bytes")
+        return found
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self.note("set_many", pairs)
+        self.data.update(pairs)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        self.note("delete_many", keys)
+        for key in keys:
+            self.data.pop(key, None)
+
+    async def list_keys(self) -> list[str]:
+        return list(self.data)
+
+
+class Redis(Sqlite):
+    """Spin sends `KEYS` where it means `MGET`: two keys fail, one is a pattern, and one that holds the
+    name of no key kills the host."""
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        self.note("get_many", keys)
+        if len(keys) > 1:
+            raise StoreFailed("An error was signalled by the server: wrong number of arguments for 'keys' command")
+        matching = [key for key in self.data if fnmatchcase(key, keys[0])]
+        if not matching or matching == [keys[0]]:
+            raise AssertionError("the host panics, and every request with it")
+        return [(key, self.data[key]) for key in matching]
+
+
+class DynamoDb(Sqlite):
+    """100 keys to a read and 25 to a write; no key twice; no empty key."""
+
+    def check(self, key: str) -> None:
+        if not key:
+            raise StoreFailed("ValidationException: a key may not be an empty string")
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        self._refuse(keys, 100)
+        return await super().get_many(keys)
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self._refuse([key for key, _ in pairs], 25)
+        await super().set_many(pairs)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        self._refuse(keys, 25)
+        await super().delete_many(keys)
+
+    def _refuse(self, keys: Sequence[str], most: int) -> None:
+        if len(keys) > most or len(set(keys)) < len(keys):
+            self.note("refused", keys)
+            raise StoreFailed("ValidationException: too many items, or one twice")
+        for key in keys:
+            self.check(key)
+
+
+class Cosmos(Sqlite):
+    """Writes go key by key and stop at the first error; some characters are refused in keys."""
+
+    def check(self, key: str) -> None:
+        if set(key) & set("/\\?#"):
+            raise StoreFailed(f"the id {key!r} contains illegal characters")
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        for key in keys:
+            self.check(key)
+        return await super().get_many(keys)
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self.note("set_many", pairs)
+        for key, value in pairs:
+            self.check(key)
+            self.data[key] = value
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        self.note("delete_many", keys)
+        for key in keys:
+            self.check(key)
+            self.data.pop(key, None)
+
+
+class SmallCap(Sqlite):
+    """As the default store, with a cap on results that a test can reach."""
+
+    cap = 1_000
+
+
+class Liar(Sqlite):
+    """Answers a batch read with a key that nobody asked for, and with a false value for one that was."""
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        self.note("get_many", keys)
+        return [(keys[0], b"false"), ("nobody asked for this", b"1")]
+
+
+class Down(Sqlite):
+    """A backend that is gone."""
+
+    async def get(self, key: str) -> bytes | None:
+        self.note("get", [key])
+        raise StoreFailed("connection refused", key)
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        self.note("get_many", keys)
+        raise StoreFailed("connection refused")
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self.note("set_many", pairs)
+        raise StoreFailed("connection refused")
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        self.note("delete_many", keys)
+        raise StoreFailed("connection refused")
+
+
+WORKING: list[type[Sqlite]] = [Sqlite, Redis, DynamoDb, Cosmos, SmallCap, Liar]
+"""Those on which the contract must hold."""

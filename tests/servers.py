@@ -1,0 +1,124 @@
+"""Real hosts for the tests: `spin up` and the embedded one, each a process on a free loopback port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tools.up import find_spin
+
+ROOT = Path(__file__).resolve().parent.parent
+
+START_SECONDS = 60
+"""Spin compiles the component before it serves, and a test machine is busy."""
+
+
+@dataclass
+class Server:
+    """A host that serves.
+
+    Attributes:
+        name: `spin` or `embedded`.
+        port: Where it listens, on 127.0.0.1.
+        process: Its process.
+        log: The file with what it printed; Spin keeps what the component printed in `logs/` of its data.
+        data: The directory of its store.
+    """
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    data: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def logged(self) -> str:
+        """All that the host and the component have printed."""
+        files = [self.log, *sorted((self.data / "logs").glob("*.txt"))]
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Stops the host and gives its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(30)
+
+
+def why_not(host: str) -> str | None:
+    """Why this machine cannot run a host; None where it can."""
+    if host == "embedded":
+        return None
+    spin = find_spin(os.environ.get("PATH"))
+    return None if spin.usable else spin.complaint
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command(host: str, port: int, data: Path) -> list[str]:
+    """How a host is started."""
+    if host == "spin":
+        return ["spin", "up", "--from", "spin.toml", "--listen", f"127.0.0.1:{port}", "--state-dir", str(data)]
+    return [sys.executable, "-m", "embedded", "--manifest", "spin.toml", "--component", "build/embedded.wasm",
+            "--listen", f"127.0.0.1:{port}", "--data", str(data)]  # fmt: skip
+
+
+@contextmanager
+def serving(host: str, data: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+    """A host with the variables of the component given, open to anyone unless they say otherwise."""
+    data.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    log = data / "host.log"
+    variables = {"anonymous": "write", **variables}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPIN_VARIABLE_")}
+    environment |= {f"SPIN_VARIABLE_{name.upper()}": value for name, value in variables.items()}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command(host, port, data), *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(host, port, process, log, data)
+    try:
+        _wait(server)
+        yield server
+    finally:
+        try:
+            server.stop()
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(server: Server) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"{server.name} stopped with {server.process.returncode}:\n{server.logged()}")
+        try:
+            httpx.get(server.url, timeout=5)
+            return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise RuntimeError(f"{server.name} does not answer:\n{server.logged()}")

@@ -1,0 +1,247 @@
+"""The contract, over buckets that misbehave as each backend does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from kv_batch.batch import GIVE_UP_AFTER, WRITE_BYTES, delete_many, get_many, set_many
+from kv_batch.bucket import MOST_KEYS
+from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted
+from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, SmallCap, Sqlite
+
+Result = TypeVar("Result")
+
+
+def run(coroutine: Coroutine[object, object, Result]) -> Result:
+    return asyncio.run(coroutine)
+
+
+def calls(bucket: Sqlite, name: str) -> list[int]:
+    return [count for called, count in bucket.calls if called == name]
+
+
+@pytest.fixture(params=WORKING, ids=lambda cls: cls.__name__)
+def bucket(request: pytest.FixtureRequest) -> Sqlite:
+    made: Sqlite = request.param({"a": b"1", "b": b"2", "*": b"star", "empty": b""})
+    return made
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        ["a"],
+        ["missing"],
+        ["a", "a"],
+        ["a", "b"],
+        ["b", "missing", "a", "b", "missing"],
+        ["*"],
+        ["*", "a"],
+        ["empty", "missing"],
+        [f"k{i}" for i in range(100)],
+        [f"k{i}" for i in range(101)],
+        [*(f"k{i}" for i in range(7_000)), "a"],
+    ],
+    ids=lambda keys: f"{len(keys)} keys: {','.join(keys)[:20]}",
+)
+def test_every_key_is_answered_in_the_order_asked(bucket: Sqlite, keys: list[str]) -> None:
+    assert run(get_many(bucket, keys)) == [(key, bucket.data.get(key)) for key in keys]
+
+
+def test_the_last_value_of_a_repeated_key_wins(bucket: Sqlite) -> None:
+    run(set_many(bucket, [("x", b"1"), ("y", b"2"), ("x", b"3")]))
+    assert (bucket.data["x"], bucket.data["y"]) == (b"3", b"2")
+
+
+def test_a_delete_skips_what_is_not_there(bucket: Sqlite) -> None:
+    run(delete_many(bucket, ["a", "missing", "a"]))
+    assert set(bucket.data) == {"b", "*", "empty"}
+
+
+@pytest.mark.parametrize("count", [1, 25, 26, 100, 101, 10_000])
+def test_a_batch_of_any_length_is_written_and_deleted(bucket: Sqlite, count: int) -> None:
+    pairs = [(f"n{i}", b"%d" % i) for i in range(count)]
+    run(set_many(bucket, pairs))
+    assert dict(pairs).items() <= bucket.data.items()
+    run(delete_many(bucket, [key for key, _ in pairs]))
+    assert set(bucket.data) == {"a", "b", "*", "empty"}
+
+
+def test_an_empty_batch_never_reaches_the_backend(bucket: Sqlite) -> None:
+    run(set_many(bucket, []))
+    run(delete_many(bucket, []))
+    assert run(get_many(bucket, [])) == []
+    assert bucket.calls == []
+
+
+def test_one_distinct_key_is_never_read_with_the_batch_call(bucket: Sqlite) -> None:
+    assert run(get_many(bucket, ["a", "a"])) == [("a", b"1"), ("a", b"1")]
+    assert bucket.calls == [("get", 1)]
+
+
+def test_on_redis_the_batch_read_is_not_tried_again() -> None:
+    bucket = Redis({f"k{i}": b"1" for i in range(300)})
+    run(get_many(bucket, list(bucket.data)))
+    assert calls(bucket, "get_many") == [300, 2]
+    bucket.calls.clear()
+    run(get_many(bucket, list(bucket.data)))
+    assert calls(bucket, "get_many") == []
+    assert len(calls(bucket, "get")) == 300
+
+
+def test_the_limits_of_dynamodb_are_found_once_and_exactly() -> None:
+    bucket = DynamoDb()
+    pairs = [(f"k{i}", b"1") for i in range(10_000)]
+    keys = [key for key, _ in pairs]
+    run(set_many(bucket, pairs))
+    run(get_many(bucket, keys))
+    run(delete_many(bucket, keys))
+    assert len(calls(bucket, "refused")) == 8 + 6 + 8  # 6400, 3200 … down to 25, to 100, to 25
+    bucket.calls.clear()
+    run(set_many(bucket, pairs))
+    run(get_many(bucket, keys))
+    run(delete_many(bucket, keys))
+    assert calls(bucket, "refused") == []
+    assert set(calls(bucket, "set_many")) == set(calls(bucket, "delete_many")) == {25}
+    assert set(calls(bucket, "get_many")) == {100}
+
+
+def test_a_result_over_the_cap_of_the_host_is_read_in_parts() -> None:
+    bucket = SmallCap({f"k{i:03}": b"v" * 90 for i in range(100)})
+    assert run(get_many(bucket, list(bucket.data))) == list(bucket.data.items())
+
+
+def test_an_answer_for_a_key_nobody_asked_for_is_thrown_away() -> None:
+    bucket = Liar({"a": b"1"})
+    assert run(get_many(bucket, ["a", "b"])) == [("a", b"1"), ("b", None)]
+
+
+def test_large_values_are_written_in_calls_of_bounded_size() -> None:
+    sizes: list[int] = []
+
+    class Weighed(Sqlite):
+        async def set_many(self, pairs):  # type: ignore[no-untyped-def]
+            sizes.append(sum(len(value) for _, value in pairs))
+            await super().set_many(pairs)
+
+    value = bytes(3 * 1024 * 1024)
+    bucket = Weighed()
+    run(set_many(bucket, [(f"k{i}", value) for i in range(10)] + [("huge", value * 4)]))
+    assert len(bucket.data) == 11
+    assert sorted(sizes)[:-1] == [2 * len(value)] * 5
+    assert max(sizes[:-1]) <= WRITE_BYTES
+
+
+def test_a_refused_key_is_named_and_the_rest_is_written() -> None:
+    bucket = Cosmos()
+    pairs = [(f"k{i}", b"1") for i in range(1_000)]
+    pairs[500] = ("bad/key", b"1")
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, pairs))
+    error = failure.value
+    assert error.failed == [("bad/key", "the id 'bad/key' contains illegal characters")]
+    assert error.not_attempted == []
+    assert set(error.applied) == set(bucket.data) == {key for key, _ in pairs} - {"bad/key"}
+    # One path down the halves, with a sibling at each step: 2 log2(n).
+    assert len(bucket.calls) <= 22
+    assert bucket.learned.set_many == MOST_KEYS  # a bad key says nothing about the backend's limits
+
+
+def test_a_dead_backend_is_not_hammered() -> None:
+    bucket = Down()
+    keys = [f"k{i}" for i in range(10_000)]
+    with pytest.raises(BatchFailed) as failure:
+        run(delete_many(bucket, keys))
+    error = failure.value
+    assert (error.applied, len(error.failed)) == ([], GIVE_UP_AFTER)
+    assert sorted([key for key, _ in error.failed] + error.not_attempted) == sorted(keys)
+    assert len(bucket.calls) <= 20
+    bucket.calls.clear()
+    with pytest.raises(StoreFailed):
+        run(get_many(bucket, keys))
+    assert len(bucket.calls) <= 5
+    assert bucket.learned.reads_in_batches is None  # that it is down says nothing of how it reads
+
+
+def test_a_busy_host_is_not_asked_again() -> None:
+    class Busy(Sqlite):
+        async def set_many(self, pairs):  # type: ignore[no-untyped-def]
+            self.note("set_many", pairs)
+            if len(self.calls) > 1:
+                raise StoreBusy("too many requests")
+            self.data.update(pairs)
+
+    bucket = Busy()
+    pairs = [(f"k{i}", b"1") for i in range(3 * MOST_KEYS)]
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, pairs))
+    error = failure.value
+    assert len(bucket.calls) == 2
+    assert isinstance(error.cause, StoreBusy)
+    assert [len(error.applied), len(error.failed), len(error.not_attempted)] == [MOST_KEYS] * 3
+
+
+@pytest.mark.parametrize("refusal", [NoSuchStore, StoreNotGranted])
+def test_a_store_that_cannot_be_had_is_said_to_be_so(refusal: type[StoreFailed]) -> None:
+    class Refused(Sqlite):
+        async def set_many(self, pairs):  # type: ignore[no-untyped-def]
+            raise refusal("no")
+
+    with pytest.raises(refusal):
+        run(set_many(Refused(), [("a", b"1"), ("b", b"2")]))
+
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
+MANY_KEYS = st.lists(KEYS | st.sampled_from("abc*?[]"), max_size=60)
+
+
+@given(
+    st.sampled_from([Sqlite, Redis, DynamoDb, SmallCap, Liar]),
+    st.dictionaries(KEYS, st.binary(max_size=40), max_size=40),
+    MANY_KEYS,
+)
+def test_get_many_agrees_with_a_dict(cls: type[Sqlite], data: dict[str, bytes], keys: list[str]) -> None:
+    bucket = cls(data)
+    asked = [*keys, *list(data)[::2]]
+    assert run(get_many(bucket, asked)) == [(key, data.get(key)) for key in asked]
+
+
+class Model(RuleBasedStateMachine):
+    """Every bucket, whatever is done to it, holds what a dict would."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model: dict[str, bytes] = {}
+        self.buckets = [cls() for cls in (Sqlite, Redis, DynamoDb, SmallCap, Liar)]
+
+    @rule(pairs=st.lists(st.tuples(KEYS, st.binary(max_size=9)), max_size=70))
+    def set_many(self, pairs: list[tuple[str, bytes]]) -> None:
+        self.model.update(pairs)
+        for bucket in self.buckets:
+            run(set_many(bucket, pairs))
+
+    @rule(keys=MANY_KEYS)
+    def delete_many(self, keys: list[str]) -> None:
+        for key in keys:
+            self.model.pop(key, None)
+        for bucket in self.buckets:
+            run(delete_many(bucket, keys))
+
+    @rule(keys=MANY_KEYS)
+    def get_many(self, keys: list[str]) -> None:
+        for bucket in self.buckets:
+            assert run(get_many(bucket, keys)) == [(key, self.model.get(key)) for key in keys]
+
+    @invariant()
+    def same(self) -> None:
+        assert all(bucket.data == self.model for bucket in self.buckets)
+
+
+TestModel = Model.TestCase

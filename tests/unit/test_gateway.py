@@ -1,0 +1,364 @@
+"""The gateway over a small host: access, settings, and what a failing store is told as.
+
+What a working store answers is in tests/component, over HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from kv_batch.bucket import Bucket
+from kv_batch.errors import KvBatchError, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted
+from kv_batch.gateway import Gateway
+from kv_batch.http import BodyCutShort, Request, Response, header_map
+from kv_batch.problems import PROBLEMS
+from tests.buckets import Cosmos, Down, Sqlite
+
+
+class SmallBody:
+    """A body that arrives in the chunks given; one that ends in an error was cut short."""
+
+    def __init__(self, chunks: list[bytes | Exception]) -> None:
+        self.chunks = chunks
+        self.reads = 0
+
+    async def read(self) -> bytes:
+        self.reads += 1
+        chunk = self.chunks.pop(0) if self.chunks else b""
+        if isinstance(chunk, Exception):
+            raise chunk
+        return chunk
+
+
+class SmallHost:
+    """A host with one store, `default`, and the variables given."""
+
+    def __init__(self, bucket: Bucket | Exception | None = None, **config: str) -> None:
+        self.bucket = bucket or Sqlite()
+        self.variables = {"anonymous": "write", **config}
+        self.opened = 0
+
+    def config(self, name: str) -> str | None:
+        return self.variables.get(name)
+
+    async def open(self, label: str) -> Bucket:
+        self.opened += 1
+        if isinstance(self.bucket, Exception):
+            raise self.bucket
+        if label != "default":
+            raise StoreNotGranted("no")
+        return self.bucket
+
+
+def ask(
+    host: SmallHost | Gateway,
+    method: str,
+    target: str,
+    body: SmallBody | bytes | object = b"",
+    **headers: str,
+) -> Response:
+    gateway = host if isinstance(host, Gateway) else Gateway(host)
+    if not isinstance(body, SmallBody | bytes):
+        body = json.dumps(body).encode()
+        headers.setdefault("content_type", "application/json")
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    reader = body if isinstance(body, SmallBody) else SmallBody([body])
+    return asyncio.run(gateway.handle(Request(method, target, named, reader)))
+
+
+def problem(response: Response) -> dict[str, Any]:
+    assert isinstance(response.body, bytes)
+    assert dict(response.headers)["content-type"] == "application/problem+json"
+    assert dict(response.headers)["content-length"] == str(len(response.body))
+    members: dict[str, Any] = json.loads(response.body)
+    code = members["type"].removeprefix("/problems/")
+    assert (response.status, members["title"]) == PROBLEMS[code]
+    assert members["status"] == response.status
+    return members
+
+
+def code(response: Response) -> str:
+    return str(problem(response)["type"]).removeprefix("/problems/")
+
+
+ACCESS = [
+    # anonymous, Authorization, what a read is told, what a write is told
+    ("none", None, 401, 401),
+    ("none", "Bearer reader", 200, 403),
+    ("none", "bearer reader", 200, 403),
+    ("none", "Bearer writer", 200, 200),
+    ("none", "Bearer  writer ", 200, 200),
+    ("none", "Bearer wrong", 401, 401),
+    ("none", "Bearer", 401, 401),
+    ("none", "Bearer ", 401, 401),
+    ("none", "", 401, 401),
+    ("none", "Basic writer", 401, 401),
+    ("none", "writer", 401, 401),
+    ("none", "Bearer writer, Bearer writer", 401, 401),
+    ("none", "Bearer \xff\xfe", 401, 401),
+    ("read", None, 200, 403),
+    ("read", "Bearer writer", 200, 200),
+    ("read", "Bearer wrong", 401, 401),
+    ("write", None, 200, 200),
+    ("write", "Bearer reader", 200, 403),
+]
+
+
+@pytest.mark.parametrize(("anonymous", "authorization", "reads", "writes"), ACCESS)
+def test_who_may_do_what(anonymous: str, authorization: str | None, reads: int, writes: int) -> None:
+    host = SmallHost(anonymous=anonymous, read_token="reader", write_token="writer")
+    headers = {} if authorization is None else {"authorization": authorization}
+    assert ask(host, "GET", "/v1/default?key=a", **headers).status == reads
+    answer = ask(host, "DELETE", "/v1/default?key=a", **headers)
+    assert answer.status == writes
+    if writes == 403:
+        assert dict(answer.headers)["www-authenticate"].startswith('Bearer error="insufficient_scope"')
+    if writes == 401:
+        assert dict(answer.headers)["www-authenticate"].startswith("Bearer")
+
+
+def test_with_nothing_configured_all_is_closed_and_says_how_to_open() -> None:
+    host = SmallHost(anonymous="")
+    body = SmallBody([b"x" * 1_000] * 1_000)
+    for authorization in ({}, {"authorization": "Bearer "}, {"authorization": "Bearer x"}):
+        answer = ask(host, "POST", "/v1/default/set-many", body, **authorization)
+        assert code(answer) == "unauthorized"
+    assert "SPIN_VARIABLE_WRITE_TOKEN" in problem(ask(host, "GET", "/v1/default"))["detail"]
+    assert (body.reads, host.opened) == (0, 0)
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/x/y/z", "/v1/%ff", "/%76%31/default", "/v1/default/nothing"])
+def test_a_stranger_is_not_told_what_exists(path: str) -> None:
+    assert code(ask(SmallHost(anonymous="none"), "GET", path)) == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("anonymous", "yes"),
+        ("anonymous", "READ"),
+        ("max_keys", "0"),
+        ("max_keys", "-1"),
+        ("max_keys", "ten"),
+        ("max_keys", "1.5"),
+        ("max_keys", "٣"),
+        ("max_body_bytes", "16MiB"),
+        ("max_key_bytes", " 7"),
+        ("max_value_bytes", "9" * 5_000),
+        ("max_answer_bytes", "0x10"),
+    ],
+)
+def test_a_bad_setting_is_named(variable: str, value: str) -> None:
+    answer = problem(ask(SmallHost(**{variable: value}), "GET", "/v1/default?key=a"))
+    assert (answer["type"], answer["variable"]) == ("/problems/misconfigured", variable)
+    assert value not in answer["detail"]
+
+
+def test_a_bad_setting_can_be_mended_without_a_restart() -> None:
+    host = SmallHost(max_keys="none")
+    gateway = Gateway(host)
+    assert code(ask(gateway, "GET", "/v1/default?key=a")) == "misconfigured"
+    host.variables["max_keys"] = "1"
+    assert ask(gateway, "GET", "/v1/default?key=a").status == 200
+    assert code(ask(gateway, "GET", "/v1/default?key=a&key=b")) == "too-large"
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "", 404),
+        ("OPTIONS", "*", 404),
+        ("GET", "//v1/default", 404),
+        ("GET", "/v2/default", 404),
+        ("GET", "/V1/default", 404),
+        ("GET", "/v1", 404),
+        ("GET", "/v1/", 404),
+        ("GET", "/v1//keys", 404),
+        ("GET", "/v1/default/", 404),
+        ("GET", "/v1/default/keys/", 404),
+        ("GET", "/v1/default/keys/x", 404),
+        ("GET", "/v1/default/get_many", 404),
+        ("GET", "/v1/default/None", 404),
+        ("GET", "/v1/%ff/keys", 404),
+        ("GET", "/v1/default%2Fkeys", 403),
+        ("GET", "/v1/%2e%2e/keys", 403),
+        ("GET", "/v1/" + "x" * 10_000, 403),
+        ("GET", "/v1/%64efault/ke%79s", 200),
+        ("HEAD", "/v1/default/keys", 200),
+        ("HEAD", "/v1/default/get-many", 405),
+        ("GET", "/v1/default/get-many", 405),
+        ("PUT", "/v1/default", 405),
+        ("get", "/v1/default", 405),
+        ("OPTIONS", "/v1/default/set-many", 405),
+        ("BREW" * 1_000, "/v1/default/keys", 405),
+    ],
+)
+def test_every_path_and_method_has_its_answer(method: str, target: str, status: int) -> None:
+    answer = ask(SmallHost(), method, target)
+    assert answer.status == status
+    if status == 405:
+        assert dict(answer.headers)["allow"] in ("GET, DELETE, HEAD", "GET, HEAD", "POST")
+
+
+@pytest.mark.parametrize(
+    ("target", "content_type", "accepted"),
+    [
+        ("get-many", "application/json", True),
+        ("get-many", "Application/JSON ; charset=utf-8", True),
+        ("get-many", "", False),
+        ("get-many", "text/plain", False),
+        ("get-many", "application/x-www-form-urlencoded", False),
+        ("get-many", "multipart/form-data; boundary=x", False),
+        ("delete-many", "application/jsonp", False),
+    ],
+)
+def test_a_body_needs_the_right_media_type(target: str, content_type: str, accepted: bool) -> None:
+    body = b'{"keys": []}'
+    answer = ask(SmallHost(), "POST", f"/v1/default/{target}", body, content_type=content_type)
+    assert (answer.status == 200) is accepted
+    if not accepted:
+        assert code(answer) == "unsupported-media-type"
+        assert dict(answer.headers)["accept-post"] == "application/json"
+
+
+def test_a_body_that_says_it_is_too_long_is_refused_unread() -> None:
+    body = SmallBody([b"x"])
+    answer = ask(
+        SmallHost(), "POST", "/v1/default/get-many", body, content_type="application/json", content_length="9" * 18
+    )
+    assert (code(answer), body.reads) == ("too-large", 0)
+    assert problem(answer)["actual"] == int("9" * 18)
+
+
+def test_a_body_without_a_length_is_read_no_further_than_the_limit() -> None:
+    body = SmallBody([b" " * 1_000] * 1_000)
+    host = SmallHost(max_body_bytes="10000")
+    answer = ask(host, "POST", "/v1/default/get-many", body, content_type="application/json")
+    assert (code(answer), body.reads) == ("too-large", 11)
+
+
+@pytest.mark.parametrize("chunks", [[], [b'{"pairs": [{"key": "a", "value": "1"}]}']])
+def test_a_body_cut_short_changes_nothing_even_if_it_looks_whole(chunks: list[bytes]) -> None:
+    bucket = Sqlite()
+    body = SmallBody([*chunks, BodyCutShort()])
+    answer = ask(SmallHost(bucket), "POST", "/v1/default/set-many", body, content_type="application/json")
+    assert code(answer) == "malformed-body"
+    assert (bucket.data, bucket.calls) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("bucket", "expected"),
+    [
+        (NoSuchStore("x"), "no-such-store"),
+        (StoreNotGranted("x"), "store-not-granted"),
+        (StoreBusy("too many requests"), "store-busy"),
+        (StoreFailed("connection refused"), "store-failed"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_told_as_it_is(bucket: KvBatchError, expected: str) -> None:
+    for target, body in (("get-many", {"keys": ["a"]}), ("set-many", {"pairs": [{"key": "a", "value": "1"}]})):
+        answer = ask(SmallHost(bucket), "POST", f"/v1/default/{target}", body)
+        assert code(answer) == expected
+        assert ("retry-after" in dict(answer.headers)) is (expected == "store-busy")
+
+
+def test_a_partial_failure_is_told_whole() -> None:
+    pairs = [{"key": f"k{i}", "value": "1"} for i in range(10)] + [{"key": "a/b", "value": "1"}]
+    bucket = Cosmos()
+    answer = problem(ask(SmallHost(bucket), "POST", "/v1/default/set-many", {"pairs": pairs}))
+    assert answer["status"] == 502
+    assert answer["applied"] == len(bucket.data) == 10
+    assert answer["failed"] == [{"key": "a/b", "reason": "the id 'a/b' contains illegal characters"}]
+    assert answer["not_attempted"] == []
+
+
+def test_a_dead_store_is_told_with_what_was_not_attempted() -> None:
+    keys = [f"k{i}" for i in range(10)]
+    answer = problem(ask(SmallHost(Down()), "POST", "/v1/default/delete-many", {"keys": keys}))
+    assert (answer["status"], answer["applied"], len(answer["failed"])) == (502, 0, 3)
+    assert sorted([*(pair["key"] for pair in answer["failed"]), *answer["not_attempted"]]) == keys
+    answer = problem(ask(SmallHost(Down()), "GET", "/v1/default?key=a"))
+    assert (answer["status"], answer["failed"]) == (502, [{"key": "a", "reason": "connection refused"}])
+
+
+def test_an_unforeseen_error_is_an_answer_and_its_traceback_is_in_the_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Broken(Sqlite):
+        async def get(self, key: str) -> bytes | None:
+            raise ZeroDivisionError("secret")
+
+    answer = ask(SmallHost(Broken()), "GET", "/v1/default?key=a")
+    assert code(answer) == "internal-error"
+    assert "secret" not in str(answer.body)
+    log = capsys.readouterr().err
+    assert problem(answer)["request_id"] in log
+    assert "ZeroDivisionError: secret" in log
+
+
+def test_a_store_is_opened_once_and_again_when_it_was_lost() -> None:
+    class Lost(Sqlite):
+        lost = False
+
+        async def get(self, key: str) -> bytes | None:
+            if self.lost:
+                self.lost = False
+                raise NoSuchStore("the handle is stale")
+            return await super().get(key)
+
+    bucket = Lost({"a": b"1"})
+    host = SmallHost(bucket)
+    gateway = Gateway(host)
+    for _ in range(3):
+        assert ask(gateway, "GET", "/v1/default?key=a").status == 200
+    assert host.opened == 1
+    bucket.lost = True
+    assert ask(gateway, "GET", "/v1/default?key=a").status == 200
+    assert host.opened == 2
+
+
+def test_an_answer_over_the_limit_is_refused_before_it_is_made() -> None:
+    bucket = Sqlite({"a": b"x" * 400, "b": b"\x00" * 100})
+    host = SmallHost(bucket, max_answer_bytes="500")
+    assert ask(host, "GET", "/v1/default?key=a").status == 200
+    # Too much by its values, by a repeat, and only once it is escaped.
+    for query in ("key=a&key=b&key=c", "key=a&key=a", "key=b&key=c"):
+        answer = ask(host, "GET", f"/v1/default?{query}")
+        assert (code(answer), problem(answer)["limit"]) == ("too-large", 500)
+
+
+@pytest.mark.parametrize(
+    ("query", "keys", "following"),
+    [
+        ("", ["a", "b1", "b2", "é", "😀"], None),
+        ("limit=2", ["a", "b1"], "b1"),
+        ("limit=2&after=b1", ["b2", "é"], "é"),
+        ("limit=2&after=%C3%A9", ["😀"], None),
+        ("after=b", ["b1", "b2", "é", "😀"], None),
+        ("prefix=b", ["b1", "b2"], None),
+        ("prefix=b&limit=1", ["b1"], "b1"),
+        ("prefix=b&limit=1&after=b1", ["b2"], None),
+        ("prefix=x", [], None),
+        ("after=%F0%9F%98%80", [], None),
+        ("limit=10000", ["a", "b1", "b2", "é", "😀"], None),
+    ],
+)
+def test_keys_come_in_pages(query: str, keys: list[str], following: str | None) -> None:
+    bucket = Sqlite(dict.fromkeys(["😀", "b2", "é", "a", "b1"], b""))
+    answer = ask(SmallHost(bucket), "GET", f"/v1/default/keys?{query}")
+    assert isinstance(answer.body, bytes)
+    assert json.loads(answer.body) == {"keys": keys, "next": following}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=10001", "limit=", "limit=x", "limit=1&limit=2", "limit=٣", "to=x"])
+def test_a_bad_page_is_refused(query: str) -> None:
+    assert code(ask(SmallHost(), "GET", f"/v1/default/keys?{query}")) == "malformed-query"
+
+
+def test_headers_are_found_whatever_their_case_and_joined_when_repeated() -> None:
+    assert header_map([("X-A", b"1"), ("x-a", b"2"), ("B", b"\xff")]) == {"x-a": "1, 2", "b": "\xff"}

@@ -1,0 +1,292 @@
+"""Keys, pairs, forms and queries: what is taken, what is refused and where it is said to be wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kv_batch.errors import Problem
+from kv_batch.form import FormDecoder
+from kv_batch.json_text import DEEPEST, parse, too_deep
+from kv_batch.pairs import Pair, decode_keys, decode_pairs, encode_pairs
+from kv_batch.query import parse_query
+from kv_batch.settings import Limits
+
+LIMITS = Limits(body_bytes=1_000_000, keys=50, key_bytes=20, value_bytes=100)
+ROOMY = Limits(keys=10_000, key_bytes=10_000, value_bytes=100_000)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def code_and_place(error: Problem) -> tuple[str, object]:
+    return error.code, error.members.get("pointer")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "pointer"),
+    [
+        (b"", "malformed-body", ""),
+        (b"{", "malformed-body", ""),
+        (b"[]", "malformed-body", ""),
+        (b"null", "malformed-body", ""),
+        (b"{}", "malformed-body", ""),
+        (b'{"keys": []} x', "malformed-body", ""),
+        (b'{"keys": ["a",]}', "malformed-body", ""),
+        (b"{'keys': []}", "malformed-body", ""),
+        (b'\xef\xbb\xbf{"keys": []}', "malformed-body", ""),
+        (b'{"keys": ["\xff"]}', "malformed-body", ""),
+        (b'{"keys": ["\xc0\xaf"]}', "malformed-body", ""),  # overlong
+        (b'{"keys": ["\xed\xa0\x80"]}', "malformed-body", ""),  # a surrogate in UTF-8
+        (b'{"keys": ["a\nb"]}', "malformed-body", ""),
+        (b'{"keys": NaN}', "malformed-body", ""),
+        (b'{"keys": [Infinity]}', "malformed-body", ""),
+        (b'{"keys": [-Infinity]}', "malformed-body", ""),
+        (b'{"keys": null}', "malformed-body", "/keys"),
+        (b'{"keys": "a"}', "malformed-body", "/keys"),
+        (b'{"keys": {"0": "a"}}', "malformed-body", "/keys"),
+        (b'{"keys": [], "keys": []}', "malformed-body", "/keys"),
+        (b'{"keys": [], "a/b~c": 1}', "malformed-body", "/a~1b~0c"),
+        (b'{"pairs": []}', "malformed-body", "/pairs"),
+        (b'{"keys": ["a", 1]}', "invalid-key", "/keys/1"),
+        (b'{"keys": ["a", ' + b"1" * 1_000_000 + b"]}", "invalid-key", "/keys/1"),
+        (b'{"keys": ["a", 1e999]}', "invalid-key", "/keys/1"),
+        (b'{"keys": [null]}', "invalid-key", "/keys/0"),
+        (b'{"keys": [true]}', "invalid-key", "/keys/0"),
+        (b'{"keys": [["a"]]}', "invalid-key", "/keys/0"),
+        (b'{"keys": [{"key": "a"}]}', "invalid-key", "/keys/0"),
+        (b'{"keys": ["a", "\\ud800"]}', "invalid-key", "/keys/1"),
+        (b'{"keys": ["\\ud83d", "\\ude00"]}', "invalid-key", "/keys/0"),
+        (b'{"keys": ["\\ude00\\ud83d"]}', "invalid-key", "/keys/0"),
+        (b'{"keys": ["012345678901234567890"]}', "invalid-key", "/keys/0"),
+        ('{"keys": ["' + "é" * 11 + '"]}', "invalid-key", "/keys/0"),
+        (json.dumps({"keys": ["k"] * 51}), "too-large", None),
+        (b"[" * 100_000, "malformed-body", ""),
+        (b'{"a":' * 100_000, "malformed-body", ""),
+        (b'[{"a":' * 50_000, "malformed-body", ""),
+        (b'{"keys": [' + b"[" * 300 + b"]" * 300 + b"]}", "malformed-body", ""),
+    ],
+    ids=lambda value: repr(value[:30]) if isinstance(value, bytes | str) else repr(value),
+)
+def test_a_bad_keys_body_is_refused(body: bytes | str, code: str, pointer: str | None) -> None:
+    with pytest.raises(Problem) as problem:
+        decode_keys(body.encode() if isinstance(body, str) else body, LIMITS)
+    assert code_and_place(problem.value) == (code, pointer)
+
+
+@pytest.mark.parametrize(
+    ("pair", "code", "pointer"),
+    [
+        ('"a"', "malformed-body", "/pairs/1"),
+        ('["a", "1"]', "malformed-body", "/pairs/1"),
+        ("null", "malformed-body", "/pairs/1"),
+        ("{}", "malformed-body", "/pairs/1"),
+        ('{"key": "a"}', "malformed-body", "/pairs/1"),
+        ('{"value": "1"}', "malformed-body", "/pairs/1"),
+        ('{"key": "a", "value": "1", "key": "b"}', "malformed-body", "/pairs/1/key"),
+        ('{"key": "a", "value": "1", "ttl": 3}', "malformed-body", "/pairs/1/ttl"),
+        ('{"key": "a", "value": "1", "__proto__": {}}', "malformed-body", "/pairs/1/__proto__"),
+        ('{"key": 1, "value": "1"}', "invalid-key", "/pairs/1/key"),
+        ('{"key": "\\udfff", "value": "1"}', "invalid-key", "/pairs/1/key"),
+        ('{"key": "a", "value": null}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": 1}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": []}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "\\ud800x"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "1", "encoding": "utf-8"}', "invalid-value", "/pairs/1/encoding"),
+        ('{"key": "a", "value": "1", "encoding": null}', "invalid-value", "/pairs/1/encoding"),
+        ('{"key": "a", "value": "AA", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "AA=", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "AA==AA==", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "A A=", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "_-8=", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "é", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "=", "encoding": "base64"}', "invalid-value", "/pairs/1/value"),
+        ('{"key": "a", "value": "%s"}' % ("x" * 101), "too-large", "/pairs/1/value"),
+    ],
+)
+def test_a_bad_pair_is_refused_at_its_place(pair: str, code: str, pointer: str) -> None:
+    with pytest.raises(Problem) as problem:
+        decode_pairs(f'{{"pairs": [{{"key": "a", "value": "1"}}, {pair}]}}'.encode(), LIMITS)
+    assert code_and_place(problem.value) == (code, pointer)
+
+
+@pytest.mark.parametrize(
+    ("body", "pairs"),
+    [
+        ('{"pairs": []}', []),
+        ('{"pairs": [{"value": "1", "key": "a"}]}', [("a", b"1")]),
+        ('{"pairs": [{"key": "", "value": ""}]}', [("", b"")]),
+        ('{"pairs": [{"key": "\\ud83d\\ude00", "value": "é"}]}', [("😀", "é".encode())]),
+        ('{"pairs": [{"key": "\\u0000", "value": "\\u0000"}]}', [("\0", b"\0")]),
+        ('{"pairs": [{"key": "a", "value": "", "encoding": "base64"}]}', [("a", b"")]),
+        ('{"pairs": [{"encoding": "base64", "key": "a", "value": "AAH/"}]}', [("a", b"\x00\x01\xff")]),
+        ('{"pairs": [{"key": "a", "value": "1"}, {"key": "a", "value": "2"}]}', [("a", b"1"), ("a", b"2")]),
+        (' \t\r\n{ "pairs" : [ ] } \n', []),
+    ],
+)
+def test_good_pairs_are_taken_as_they_stand(body: str, pairs: list[Pair]) -> None:
+    assert decode_pairs(body.encode(), LIMITS) == pairs
+
+
+def test_a_syntax_error_says_where_it_is() -> None:
+    with pytest.raises(Problem, match="line 2, column 7"):
+        parse(b'{\n  "a" 1}')
+
+
+@given(st.lists(TEXT, max_size=30))
+def test_any_keys_survive_the_wire(keys: list[str]) -> None:
+    assert decode_keys(json.dumps({"keys": keys}).encode(), ROOMY) == keys
+    assert decode_keys(json.dumps({"keys": keys}, ensure_ascii=False).encode(), ROOMY) == keys
+
+
+@given(st.lists(st.tuples(TEXT, st.binary() | TEXT.map(str.encode)), max_size=30), st.booleans())
+@example([("k", bytes(range(256))), ("", b"")], True)
+@example([("k", b"\xef\xbb\xbf"), ("\ufeff", b"\xff")], False)
+def test_an_answer_is_a_body_that_sets_the_same_bytes(pairs: list[Pair], always_base64: bool) -> None:
+    answer = b'{"pairs": [' + encode_pairs(pairs, always_base64) + b"]}"
+    assert decode_pairs(answer, ROOMY) == pairs
+
+
+@given(st.lists(st.tuples(TEXT, st.none() | st.binary()), max_size=9), st.booleans())
+def test_an_answer_says_what_it_must(pairs: list[tuple[str, bytes | None]], always_base64: bool) -> None:
+    objects = json.loads(b"[" + encode_pairs(pairs, always_base64) + b"]")
+    for (key, value), member in zip(pairs, objects, strict=True):
+        assert member["key"] == key
+        if value is None:
+            assert member == {"key": key, "value": None}
+        elif "encoding" in member:
+            assert (member["encoding"], base64.b64decode(member["value"], validate=True)) == ("base64", value)
+        else:
+            assert not always_base64
+            assert member["value"].encode() == value
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text('"\\[]{}a', max_size=6),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('"\\[]{}', max_size=4), inner, max_size=4),
+)
+
+
+def untupled(value: object) -> object:
+    if isinstance(value, tuple):
+        return {name: untupled(member) for name, member in value}
+    return [untupled(member) for member in value] if isinstance(value, list) else value
+
+
+@given(JSON_VALUES)
+def test_brackets_and_quotes_in_strings_mean_nothing(value: object) -> None:
+    text = json.dumps(value)
+    assert untupled(parse(text.encode())) == value
+    assert not too_deep(json.dumps([text * 3] * 70).encode())
+
+
+OPENERS = [("[", 1), ('{"a":', 1), ('{"\\"]":[', 2), ('{"\\\\":[', 2), ('["]",{"}":', 2)]
+
+
+@given(st.sampled_from(OPENERS), st.integers(0, 400), st.text('[]{}"\\ax:,', max_size=300))
+def test_what_is_called_shallow_is_safe_to_parse(opener: tuple[str, int], times: int, noise: str) -> None:
+    """Whatever follows them, no more than 3 x DEEPEST open brackets get to the parser."""
+    text, levels = opener
+    if not too_deep((text * times + noise).encode()):
+        assert levels * times <= 3 * DEEPEST
+
+
+@pytest.mark.parametrize(("text", "levels"), OPENERS)
+def test_depth_is_measured_outside_strings(text: str, levels: int) -> None:
+    assert too_deep((text * 400).encode())
+    assert not too_deep((text * (DEEPEST // levels)).encode())
+
+
+def form(parts: list[tuple[str, bytes]], boundary: str = "xyz") -> bytes:
+    body = b""
+    for name, value in parts:
+        quoted = name.replace("\r", "%0D").replace("\n", "%0A").replace('"', "%22")
+        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{quoted}"\r\n\r\n'.encode()
+        body += value + b"\r\n"
+    return body + f"--{boundary}--\r\n".encode()
+
+
+def decode_form(chunks: list[bytes], limits: Limits = LIMITS, boundary: str = "boundary=xyz") -> list[Pair]:
+    decoder = FormDecoder(f"multipart/form-data; {boundary}", limits)
+    for chunk in chunks:
+        decoder.feed(chunk)
+    return decoder.pairs()
+
+
+FORM_NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\%"), max_size=20)
+
+
+@given(st.lists(st.tuples(FORM_NAMES, st.binary(max_size=50)), max_size=9), st.integers(1, 60))
+def test_a_form_is_read_however_it_is_cut(parts: list[Pair], step: int) -> None:
+    body = form(parts)
+    pieces = [body[start : start + step] for start in range(0, len(body), step)]
+    assert decode_form(pieces, ROOMY) == decode_form([body], ROOMY) == parts
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "pointer"),
+    [
+        (b"", "malformed-body", "/pairs/0"),
+        (b"hello", "malformed-body", "/pairs/0"),
+        (form([("a", b"1"), ("b", b"2")])[:-8], "malformed-body", "/pairs/1"),
+        (b"--xyz\r\nContent-Disposition: form-data\r\n\r\n1\r\n--xyz--", "malformed-body", "/pairs/0"),
+        (b"--xyz\r\nContent-Type: text/plain\r\n\r\n1\r\n--xyz--", "malformed-body", "/pairs/0"),
+        (b"--xyz\r\nnonsense\r\n\r\n1\r\n--xyz--", "malformed-body", "/pairs/0"),
+        (b'--xyz\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n--xyz--', "malformed-body", "/pairs/0"),
+        (form([("a", b"1"), ("k" * 21, b"2")]), "invalid-key", "/pairs/1/key"),
+        (form([("k" * 5_000, b"2")]), "malformed-body", "/pairs/0"),
+        (form([("a", b"x" * 101)]), "too-large", "/pairs/0/value"),
+        (form([("a", b"1")] * 51), "too-large", None),
+    ],
+)
+def test_a_bad_form_is_refused(body: bytes, code: str, pointer: str | None) -> None:
+    with pytest.raises(Problem) as problem:
+        decode_form([body])
+    assert code_and_place(problem.value) == (code, pointer)
+
+
+@pytest.mark.parametrize("boundary", ["", "boundary=", 'boundary=""', "boundary=" + "x" * 71, "charset=utf-8"])
+def test_a_form_needs_its_boundary(boundary: str) -> None:
+    with pytest.raises(Problem, match="boundary"):
+        decode_form([], boundary=boundary)
+
+
+def test_a_part_may_have_an_empty_name_and_a_file() -> None:
+    body = (
+        b'--xyz\r\nContent-Disposition: form-data; name=""\r\n\r\n\r\n'
+        b'--xyz\r\nContent-Disposition: form-data; name="f"; filename="x.png"\r\nContent-Type: image/png\r\n\r\n'
+        b"\x00\xff\r\n--xyz--\r\n"
+    )
+    assert decode_form([body]) == [("", b""), ("f", b"\x00\xff")]
+
+
+@pytest.mark.parametrize(
+    ("query", "values"),
+    [
+        ("", {}),
+        ("key=a&key=b", {"key": ["a", "b"]}),
+        ("key=a+b%20c%2Bd", {"key": ["a b c+d"]}),
+        ("key", {"key": [""]}),
+        ("key=&&key==x", {"key": ["", "=x"]}),
+        ("key=%F0%9F%98%80", {"key": ["😀"]}),
+        ("key=😀", {"key": ["😀"]}),
+        ("key=%00", {"key": ["\0"]}),
+        ("%6bey=a", {"key": ["a"]}),
+        ("key=a;key=b", {"key": ["a;key=b"]}),
+    ],
+)
+def test_a_query_is_read_as_a_form_is(query: str, values: dict[str, list[str]]) -> None:
+    assert parse_query(query, {"key", "other"}) == values
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [("x=1", "x"), ("KEY=a", "KEY"), ("=a", ""), ("key=%", "key"), ("key=%f", "key"), ("key=%zz", "key"),
+     ("key=%ff", "key"), ("key=%ed%a0%80", "key"), ("%zz=1", "%zz")],
+)  # fmt: skip
+def test_a_bad_query_names_the_parameter(query: str, parameter: str) -> None:
+    with pytest.raises(Problem) as problem:
+        parse_query(query, {"key"})
+    assert (problem.value.code, problem.value.members["parameter"]) == ("malformed-query", parameter)

@@ -1,0 +1,143 @@
+"""The adapter over the WIT modules: host errors are translated, and single reads run side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from kv_batch.batch import get_many
+from kv_batch.errors import NoSuchStore, StoreBusy, StoreError, StoreFailed, StoreNotGranted
+from kv_batch.wit import READS_AT_ONCE, Wit, open_bucket, store_error
+from tests.wit_types import Err, key_value, wasi_keyvalue_store
+
+CASES = [
+    (wasi_keyvalue_store.Error_NoSuchStore(), NoSuchStore),
+    (wasi_keyvalue_store.Error_AccessDenied(), StoreNotGranted),
+    (wasi_keyvalue_store.Error_Other("too many requests"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("disk I/O error"), StoreFailed),
+    (wasi_keyvalue_store.Error_Other(""), StoreFailed),
+    (key_value.Error_NoSuchStore(), NoSuchStore),
+    (key_value.Error_AccessDenied(), StoreNotGranted),
+    (key_value.Error_StoreTableFull(), StoreBusy),
+    (key_value.Error_Other("too many requests"), StoreBusy),
+    (key_value.Error_Other("disk I/O error"), StoreFailed),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), CASES)
+def test_each_error_of_the_host_has_its_own(value: object, expected: type[StoreError]) -> None:
+    error = store_error(value)
+    assert type(error) is expected
+    assert error.reason
+
+
+def test_no_error_of_the_interfaces_is_forgotten() -> None:
+    known = {type(value) for value, _ in CASES}
+    for module in (wasi_keyvalue_store, key_value):
+        assert {getattr(module, name) for name in dir(module) if name.startswith("Error_")} <= known
+
+
+def test_what_the_host_raises_arrives_translated() -> None:
+    def refuse(*_: object) -> Any:
+        raise Err(wasi_keyvalue_store.Error_Other("disk I/O error"))
+
+    wit_bucket = SimpleNamespace(get=refuse, list_keys=refuse)
+    store = SimpleNamespace(open=lambda _: wit_bucket)
+    batch = SimpleNamespace(get_many=refuse, set_many=refuse, delete_many=refuse)
+
+    async def check() -> None:
+        bucket = await open_bucket(Wit(store, batch, Err), "default")
+        for call in (
+            bucket.get("a"),
+            bucket.get_each(["a", "b"]),
+            bucket.get_many(["a"]),
+            bucket.set_many([("a", b"")]),
+            bucket.delete_many(["a"]),
+            bucket.list_keys(),
+        ):
+            with pytest.raises(StoreFailed, match="disk I/O error"):
+                await call
+        with pytest.raises(StoreFailed):
+            await open_bucket(Wit(SimpleNamespace(open=refuse), batch, Err), "default")
+
+    asyncio.run(check())
+
+
+@dataclass
+class AsyncStore:
+    """`spin:key-value`'s store, whose gets take a while and count how many are under way."""
+
+    data: dict[str, bytes]
+    fails: str = ""
+    opened: int = 0
+    under_way: int = 0
+    most: int = 0
+
+    async def open(self, _: str) -> AsyncStore:
+        self.opened += 1
+        return self
+
+    async def get(self, key: str) -> bytes | None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.001)
+        self.under_way -= 1
+        if key == self.fails:
+            raise Err(key_value.Error_Other("gone"))
+        return self.data.get(key)
+
+
+def wit_over(store: AsyncStore) -> Wit:
+    def refuse(*_: object) -> Any:
+        raise Err(wasi_keyvalue_store.Error_Other("wrong number of arguments for 'keys' command"))
+
+    bucket = SimpleNamespace(get=store.data.get)
+    return Wit(
+        SimpleNamespace(open=lambda _: bucket),
+        SimpleNamespace(get_many=refuse),
+        Err,
+        SimpleNamespace(Store=store),
+    )
+
+
+def test_single_reads_run_side_by_side_but_not_without_bound() -> None:
+    store = AsyncStore({f"k{i}": b"%d" % i for i in range(1_000)})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        keys = [*store.data, "missing"]
+        assert await get_many(bucket, keys) == [(key, store.data.get(key)) for key in keys]
+
+    asyncio.run(check())
+    assert (store.opened, store.most) == (1, READS_AT_ONCE)
+
+
+def test_a_failing_single_read_leaves_none_running() -> None:
+    store = AsyncStore({}, fails="k5")
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        with pytest.raises(StoreFailed) as failure:
+            await get_many(bucket, [f"k{i}" for i in range(50)])
+        assert (failure.value.key, store.under_way) == ("k5", 0)
+
+    asyncio.run(check())
+
+
+def test_keys_are_listed_to_the_last_page() -> None:
+    pages = {
+        None: wasi_keyvalue_store.KeyResponse(["a"], "1"),
+        "1": wasi_keyvalue_store.KeyResponse([], "2"),
+        "2": wasi_keyvalue_store.KeyResponse(["b", "c"], None),
+    }
+    bucket = SimpleNamespace(list_keys=pages.__getitem__)
+
+    async def check() -> None:
+        opened = await open_bucket(Wit(SimpleNamespace(open=lambda _: bucket), None, Err), "default")
+        assert await opened.list_keys() == ["a", "b", "c"]
+
+    asyncio.run(check())
