@@ -108,7 +108,9 @@ async def _write(writer: ByteStreamWriter, body: bytes | AsyncIterator[bytes], h
 
 
 def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:
-    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[1]
+    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[
+        1
+    ]
 
 
 def _no_error() -> FutureReader[Result[None, ErrorCode]]:

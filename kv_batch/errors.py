@@ -15,6 +15,8 @@ place, `kv_batch.problems`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class KvBatchError(Exception):
     """Base of every error that kv-batch raises on purpose."""
@@ -70,7 +72,8 @@ class BatchFailed(KvBatchError):
         cause: StoreError,
     ) -> None:
         super().__init__(
-            f"{len(applied)} applied, {len(failed)} failed, {len(not_attempted)} not attempted: {cause.reason}"
+            f"{len(applied)} applied, {len(failed)} failed, {len(not_attempted)} not attempted: "
+            f"{cause.reason}"
         )
         self.applied = applied
         self.failed = failed
@@ -92,12 +95,13 @@ class Problem(KvBatchError):
         self,
         code: str,
         detail: str,
+        members: Mapping[str, object] | None = None,
         *,
         headers: list[tuple[str, str]] | None = None,
-        **members: object,
+        **more_members: object,
     ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
-        self.members = members
+        self.members = {**(members or {}), **more_members}
         self.headers = headers or []

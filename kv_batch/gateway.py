@@ -17,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 from kv_batch.auth import require, scope_of
-from kv_batch.batch import delete_many, get_many, read_parts, set_many
+from kv_batch.batch import delete_many, read_parts, set_many
 from kv_batch.bucket import Bucket
 from kv_batch.errors import NoSuchStore, Problem
 from kv_batch.form import FormDecoder
@@ -68,7 +68,7 @@ class Gateway:
         """The answer to a request. Whatever goes wrong is an answer too: no exception leaves."""
         try:
             response = await self._route(request)
-        except Exception as error:  # The guard: an exception that left here would trap the instance.
+        except Exception as error:  # noqa: BLE001 - what left here would trap the instance
             response = answer(error)
         return response
 
@@ -81,11 +81,10 @@ class Gateway:
         scope = scope_of(request.headers.get("authorization"), self._access)
         try:
             label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
-            operation = rest[0] if rest else None
-            methods = ROUTES[operation] if len(rest) < 2 and label else {}
-        except (ValueError, KeyError):
-            methods = {}
-        if not methods:
+        except ValueError:  # too few segments, or not UTF-8
+            raise _not_found(request) from None
+        methods = ROUTES.get(rest[0] if rest else None) if label and len(rest) < 2 else None
+        if methods is None:
             raise _not_found(request)
         method = "GET" if request.method == "HEAD" else request.method
         if method not in methods:
@@ -238,7 +237,7 @@ async def _chunks(call: Call) -> AsyncIterator[bytes]:
     limit = call.limits.body_bytes
     declared = call.request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
-        raise _body_too_large(limit, actual=int(declared))
+        raise _body_too_large(limit, int(declared))
     size = 0
     while chunk := await call.request.body.read():
         size += len(chunk)
@@ -247,13 +246,13 @@ async def _chunks(call: Call) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _body_too_large(limit: int, **actual: int) -> Problem:
-    has = f", and this one has {actual['actual']}" if actual else ", and this one has more"
+def _body_too_large(limit: int, actual: int | None = None) -> Problem:
     return Problem(
         "too-large",
-        f"This body may have {limit} bytes{has} (max_body_bytes). Send it in several requests.",
+        f"This body may have {limit} bytes, and it has {actual or 'more'} (max_body_bytes). "
+        "Send it in several requests.",
+        {} if actual is None else {"actual": actual},
         limit=limit,
-        **actual,
     )
 
 

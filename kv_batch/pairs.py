@@ -1,6 +1,6 @@
 """Keys and pairs on the wire: what a JSON body holds, and what an answer says.
 
-A pair is `{"key": K, "value": V}`, with `"encoding": "base64"` where V is base64 (RFC 4648 section 4, padded).
+A pair is `{"key": K, "value": V}`, with `"encoding": "base64"` where V is base64 (RFC 4648 section 4).
 Everything is checked here, before a store is touched: no lone surrogate and no value of a wrong type may
 reach the WIT boundary, where it would trap the instance.
 """
@@ -64,7 +64,7 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
         Problem: `invalid-key`.
     """
     if not isinstance(key, str):
-        raise Problem("invalid-key", f"A key must be a string, and this is {_kind(key)}.", **where)
+        raise Problem("invalid-key", f"A key must be a string, and this is {_kind(key)}.", where)
     try:
         size = len(key.encode())
     except UnicodeEncodeError as error:
@@ -72,15 +72,15 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
             "invalid-key",
             f"A key must be Unicode text, and character {error.start} of this one is the lone surrogate "
             f"U+{ord(key[error.start]):04X}: half of a \\u pair.",
-            **where,
+            where,
         ) from error
     if size > limits.key_bytes:
         raise Problem(
             "invalid-key",
             f"A key may have {limits.key_bytes} bytes in UTF-8, and this one has {size} (max_key_bytes).",
+            where,
             limit=limits.key_bytes,
             actual=size,
-            **where,
         )
     return key
 
@@ -93,9 +93,9 @@ def check_value_size(size: int, limits: Limits, where: Where) -> None:
         raise Problem(
             "too-large",
             f"A value may have {limits.value_bytes} bytes, and this one has {size} (max_value_bytes).",
+            where,
             limit=limits.value_bytes,
             actual=size,
-            **where,
         )
 
 
@@ -191,16 +191,17 @@ def _value(members: dict[str, object], limits: Limits, pointer: str) -> bytes:
     text = members["value"]
     if not isinstance(text, str):
         hint = " To remove a key, use delete-many." if text is None else ""
-        raise Problem("invalid-value", f"A value must be a string, and this is {_kind(text)}.{hint}", **where)
+        raise Problem("invalid-value", f"A value must be a string, and this is {_kind(text)}.{hint}", where)
     if "encoding" not in members:
         try:
             value = text.encode()
         except UnicodeEncodeError as error:
             raise Problem(
                 "invalid-value",
-                f"A value must be Unicode text, and character {error.start} of this one is the lone surrogate "
-                f'U+{ord(text[error.start]):04X}. Send bytes that are not UTF-8 with "encoding": "base64".',
-                **where,
+                f"A value must be Unicode text, and character {error.start} of this one is the lone "
+                f"surrogate U+{ord(text[error.start]):04X}. Send bytes that are not UTF-8 with "
+                '"encoding": "base64".',
+                where,
             ) from error
     elif members["encoding"] == "base64":
         try:
@@ -209,7 +210,7 @@ def _value(members: dict[str, object], limits: Limits, pointer: str) -> bytes:
             raise Problem(
                 "invalid-value",
                 f"The value is not base64 (RFC 4648 section 4, with padding): {error}.",
-                **where,
+                where,
             ) from error
     else:
         raise Problem(

@@ -100,7 +100,7 @@ def _store_error(error: StoreError) -> Problem:
     if error.key is not None:
         members["failed"] = [{"key": error.key, "reason": error.reason}]
     return Problem(
-        "store-failed", f"The store failed: {error.reason}. Nothing was changed; try again.", **members
+        "store-failed", f"The store failed: {error.reason}. Nothing was changed; try again.", members
     )
 
 

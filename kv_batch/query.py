@@ -56,7 +56,9 @@ def malformed(name: str, rule: str) -> Problem:
 
 def _decoded(text: str, name: str) -> str:
     if _BAD_ESCAPE.search(text):
-        raise malformed(name[:100], "has a % that is not followed by two hexadecimal digits; a % itself is %25")
+        raise malformed(
+            name[:100], "has a % that is not followed by two hexadecimal digits; a % itself is %25"
+        )
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError as error:

@@ -78,7 +78,9 @@ class Redis(Sqlite):
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
         self.note("get_many", keys)
         if len(keys) > 1:
-            raise StoreFailed("An error was signalled by the server: wrong number of arguments for 'keys' command")
+            raise StoreFailed(
+                "An error was signalled by the server: wrong number of arguments for 'keys' command"
+            )
         matching = [key for key in self.data if fnmatchcase(key, keys[0])]
         if not matching or matching == [keys[0]]:
             raise AssertionError("the host panics, and every request with it")

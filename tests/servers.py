@@ -76,7 +76,16 @@ def free_port() -> int:
 def command(host: str, port: int, data: Path) -> list[str]:
     """How a host is started."""
     if host == "spin":
-        return ["spin", "up", "--from", "spin.toml", "--listen", f"127.0.0.1:{port}", "--state-dir", str(data)]
+        return [
+            "spin",
+            "up",
+            "--from",
+            "spin.toml",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--state-dir",
+            str(data),
+        ]
     return [sys.executable, "-m", "embedded", "--manifest", "spin.toml", "--component", "build/embedded.wasm",
             "--listen", f"127.0.0.1:{port}", "--data", str(data)]  # fmt: skip
 
@@ -118,7 +127,8 @@ def _wait(server: Server) -> None:
             raise RuntimeError(f"{server.name} stopped with {server.process.returncode}:\n{server.logged()}")
         try:
             httpx.get(server.url, timeout=5)
-            return
         except httpx.TransportError:
             time.sleep(0.05)
+        else:
+            return
     raise RuntimeError(f"{server.name} does not answer:\n{server.logged()}")

@@ -23,7 +23,22 @@ from tests.servers import Server, serving
 
 JSON = {"content-type": "application/json"}
 EVERY_BYTE = bytes(range(256))
-ODD_KEYS = ["", " ", "*", "k?[a]{b}", "a/b\\c", "\0", "\u2028", "é", "e\u0301", "中文", "😀", "\U0010ffff", "a\nb", '"']
+ODD_KEYS = [
+    "",
+    " ",
+    "*",
+    "k?[a]{b}",
+    "a/b\\c",
+    "\0",
+    "\u2028",
+    "é",
+    "e\u0301",
+    "中文",
+    "😀",
+    "\U0010ffff",
+    "a\nb",
+    '"',
+]
 
 
 def set_many(client: httpx.Client, pairs: dict[str, bytes]) -> None:
@@ -220,7 +235,9 @@ def test_a_form_sets_what_curl_sends(client: httpx.Client, server: Server, tmp_p
     keys = ["greeting", "logo.png", "naïve key", 'quo"te']
     assert get_many(client, keys) == list(zip(keys, [b"hello", EVERY_BYTE * 1_000, b"", b"1"], strict=True))
     got = curl("-G", url, "--data-urlencode", "key=naïve key", "-d", "key=greeting")
-    assert json.loads(got) == {"pairs": [{"key": "naïve key", "value": ""}, {"key": "greeting", "value": "hello"}]}
+    assert json.loads(got) == {
+        "pairs": [{"key": "naïve key", "value": ""}, {"key": "greeting", "value": "hello"}]
+    }
     assert json.loads(curl("-X", "DELETE", f"{url}?key=greeting&key=logo.png")) == {"keys": 2}
     # `-d` alone says that it sends a form; the answer says what to do.
     problem = json.loads(curl("-d", '{"keys": []}', f"{url}/get-many"))
@@ -293,7 +310,9 @@ BAD_BODIES: list[tuple[bytes, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "expected", "pointer"), BAD_BODIES, ids=lambda value: f"{value[:40]!r} {len(value)}")
+@pytest.mark.parametrize(
+    ("body", "expected", "pointer"), BAD_BODIES, ids=lambda value: f"{value[:40]!r} {len(value)}"
+)
 def test_a_bad_body_changes_nothing_and_the_instance_lives_on(
     client: httpx.Client, body: bytes, expected: str, pointer: str
 ) -> None:
@@ -332,7 +351,9 @@ def test_a_body_cut_short_changes_nothing(
 
 
 def test_a_body_said_to_be_too_long_is_refused_before_it_is_sent(server: Server) -> None:
-    request = head("POST", "/v1/default/set-many", "content-type: application/json", "content-length: 99999999999")
+    request = head(
+        "POST", "/v1/default/set-many", "content-type: application/json", "content-length: 99999999999"
+    )
     answer = raw(server, request)
     assert status(answer) == 413
     assert b'"actual": 99999999999' in answer
@@ -365,7 +386,7 @@ def test_tokens_and_limits_come_from_the_host(host: str, tmp_path: Path) -> None
         url = f"{server.url}/v1/default"
         assert code(httpx.get(f"{url}?key=a")) == "unauthorized"
         reader = {"authorization": "Bearer read me"}
-        writer = {"authorization": "Bearer écrire".encode()}
+        writer = {b"authorization": "Bearer écrire".encode()}
         assert httpx.get(f"{url}?key=a", headers=reader).status_code == 200
         assert code(httpx.delete(f"{url}?key=a", headers=reader)) == "forbidden"
         assert httpx.delete(f"{url}?key=a", headers=writer).status_code == 200
@@ -377,7 +398,11 @@ def test_a_bad_setting_is_one_clear_problem(host: str, tmp_path: Path) -> None:
     with serving(host, tmp_path, max_keys="many") as server:
         for _ in range(2):
             answer = httpx.get(f"{server.url}/v1/default?key=a")
-            assert (answer.status_code, code(answer), answer.json()["variable"]) == (500, "misconfigured", "max_keys")
+            assert (answer.status_code, code(answer), answer.json()["variable"]) == (
+                500,
+                "misconfigured",
+                "max_keys",
+            )
 
 
 def test_the_bare_app_is_closed(host: str, tmp_path: Path) -> None:

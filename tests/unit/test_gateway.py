@@ -37,7 +37,7 @@ class SmallBody:
 class SmallHost:
     """A host with one store, `default`, and the variables given."""
 
-    def __init__(self, bucket: Bucket | Exception | None = None, **config: str) -> None:
+    def __init__(self, bucket: Bucket | Exception | None = None, /, **config: str) -> None:
         self.bucket = bucket or Sqlite()
         self.variables = {"anonymous": "write", **config}
         self.opened = 0
@@ -131,7 +131,9 @@ def test_with_nothing_configured_all_is_closed_and_says_how_to_open() -> None:
     assert (body.reads, host.opened) == (0, 0)
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/x/y/z", "/v1/%ff", "/%76%31/default", "/v1/default/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/", "/v1/x/y/z", "/v1/%ff", "/%76%31/default", "/v1/default/nothing"]
+)
 def test_a_stranger_is_not_told_what_exists(path: str) -> None:
     assert code(ask(SmallHost(anonymous="none"), "GET", path)) == "unauthorized"
 
@@ -229,7 +231,12 @@ def test_a_body_needs_the_right_media_type(target: str, content_type: str, accep
 def test_a_body_that_says_it_is_too_long_is_refused_unread() -> None:
     body = SmallBody([b"x"])
     answer = ask(
-        SmallHost(), "POST", "/v1/default/get-many", body, content_type="application/json", content_length="9" * 18
+        SmallHost(),
+        "POST",
+        "/v1/default/get-many",
+        body,
+        content_type="application/json",
+        content_length="9" * 18,
     )
     assert (code(answer), body.reads) == ("too-large", 0)
     assert problem(answer)["actual"] == int("9" * 18)
@@ -261,7 +268,10 @@ def test_a_body_cut_short_changes_nothing_even_if_it_looks_whole(chunks: list[by
     ],
 )
 def test_a_store_that_cannot_be_opened_is_told_as_it_is(bucket: KvBatchError, expected: str) -> None:
-    for target, body in (("get-many", {"keys": ["a"]}), ("set-many", {"pairs": [{"key": "a", "value": "1"}]})):
+    for target, body in (
+        ("get-many", {"keys": ["a"]}),
+        ("set-many", {"pairs": [{"key": "a", "value": "1"}]}),
+    ):
         answer = ask(SmallHost(bucket), "POST", f"/v1/default/{target}", body)
         assert code(answer) == expected
         assert ("retry-after" in dict(answer.headers)) is (expected == "store-busy")
@@ -355,7 +365,9 @@ def test_keys_come_in_pages(query: str, keys: list[str], following: str | None) 
     assert json.loads(answer.body) == {"keys": keys, "next": following}
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=10001", "limit=", "limit=x", "limit=1&limit=2", "limit=٣", "to=x"])
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=10001", "limit=", "limit=x", "limit=1&limit=2", "limit=٣", "to=x"]
+)
 def test_a_bad_page_is_refused(query: str) -> None:
     assert code(ask(SmallHost(), "GET", f"/v1/default/keys?{query}")) == "malformed-query"
 

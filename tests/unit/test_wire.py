@@ -164,8 +164,13 @@ def test_an_answer_says_what_it_must(pairs: list[tuple[str, bytes | None]], alwa
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text('"\\[]{}a', max_size=6),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('"\\[]{}', max_size=4), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text('"\\[]{}a', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text('"\\[]{}', max_size=4), inner, max_size=4)
+    ),
 )
 
 
@@ -234,7 +239,11 @@ def test_a_form_is_read_however_it_is_cut(parts: list[Pair], step: int) -> None:
         (b"--xyz\r\nContent-Disposition: form-data\r\n\r\n1\r\n--xyz--", "malformed-body", "/pairs/0"),
         (b"--xyz\r\nContent-Type: text/plain\r\n\r\n1\r\n--xyz--", "malformed-body", "/pairs/0"),
         (b"--xyz\r\nnonsense\r\n\r\n1\r\n--xyz--", "malformed-body", "/pairs/0"),
-        (b'--xyz\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n--xyz--', "malformed-body", "/pairs/0"),
+        (
+            b'--xyz\r\nContent-Disposition: form-data; name="\xff"\r\n\r\n1\r\n--xyz--',
+            "malformed-body",
+            "/pairs/0",
+        ),
         (form([("a", b"1"), ("k" * 21, b"2")]), "invalid-key", "/pairs/1/key"),
         (form([("k" * 5_000, b"2")]), "malformed-body", "/pairs/0"),
         (form([("a", b"x" * 101)]), "too-large", "/pairs/0/value"),
@@ -247,7 +256,9 @@ def test_a_bad_form_is_refused(body: bytes, code: str, pointer: str | None) -> N
     assert code_and_place(problem.value) == (code, pointer)
 
 
-@pytest.mark.parametrize("boundary", ["", "boundary=", 'boundary=""', "boundary=" + "x" * 71, "charset=utf-8"])
+@pytest.mark.parametrize(
+    "boundary", ["", "boundary=", 'boundary=""', "boundary=" + "x" * 71, "charset=utf-8"]
+)
 def test_a_form_needs_its_boundary(boundary: str) -> None:
     with pytest.raises(Problem, match="boundary"):
         decode_form([], boundary=boundary)
@@ -256,8 +267,8 @@ def test_a_form_needs_its_boundary(boundary: str) -> None:
 def test_a_part_may_have_an_empty_name_and_a_file() -> None:
     body = (
         b'--xyz\r\nContent-Disposition: form-data; name=""\r\n\r\n\r\n'
-        b'--xyz\r\nContent-Disposition: form-data; name="f"; filename="x.png"\r\nContent-Type: image/png\r\n\r\n'
-        b"\x00\xff\r\n--xyz--\r\n"
+        b'--xyz\r\nContent-Disposition: form-data; name="f"; filename="x.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n\x00\xff\r\n--xyz--\r\n"
     )
     assert decode_form([body]) == [("", b""), ("f", b"\x00\xff")]
 

@@ -1,0 +1,119 @@
+# Everything that is done with this project is a target here, and each makes what it needs: a Python of
+# 3.11 or later and make are all that must be there before. `make help` lists the targets.
+#
+# Written for GNU make 3.81 (the one of macOS) and later: no grouped targets, no .ONESHELL.
+
+PYTHON ?= python3
+
+# tools/up.py calls make again, by the name that it was called by.
+export MAKE
+
+VENV := .venv
+
+# Tools are called as modules and never as .venv/bin/NAME: those scripts hold the path that the venv had
+# when it was made, and would be broken in a tree that was moved.
+VENV_PYTHON := $(VENV)/bin/python
+PIP := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes
+# It finds the guest's packages (spin-sdk, multipart) by VIRTUAL_ENV, and ends at once at Ctrl-C: the default
+# handler would wait until it is done, and then print a traceback.
+COMPONENTIZE := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV_PYTHON) -c 'import signal, sys, componentize_py; \
+	signal.signal(signal.SIGINT, signal.SIG_DFL); sys.exit(componentize_py.script())'
+
+SERVICE_WORLD := kv-batch:gateway/service@0.1.0
+EMBEDDED_WORLD := kv-batch:gateway/embedded@0.1.0
+
+# Where `make bindings` writes: a test has them written elsewhere, to compare.
+BINDINGS ?= bindings
+
+# All files, not only *.py: what a guest needs of other files it reads while it is compiled.
+CORE := $(shell find kv_batch -type f ! -name '*.pyc' ! -name '.*')
+WIT := $(wildcard wit/*.wit)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help up build test lint bindings clean demo lock check-python
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+
+# tools/up.py builds the one component that its host needs: which host that is, it finds out first.
+up: check-python ## build what is not built and serve on 127.0.0.1:3000 (HOST=spin|embedded LISTEN=host:port DATA=dir)
+	@exec $(PYTHON) -m tools.up
+
+build: build/kv-batch.wasm build/embedded.wasm ## compile both components
+
+# Both components always: a service that no longer compiles must fail the tests where `spin` is missing too.
+test: build lint ## compile, lint, then run every test that this machine can
+	$(VENV_PYTHON) -m pytest
+
+lint: $(VENV)/.installed-dev ## ruff and mypy
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
+
+bindings: $(VENV)/.installed ## generate bindings/, the types of wit/world.wit
+	@rm -rf "$(BINDINGS)"
+	@sdk=$$($(VENV_PYTHON) -c 'import pathlib, spin_sdk; print(pathlib.Path(spin_sdk.__file__).parent)') && \
+	$(COMPONENTIZE) -q -d "$$sdk/wit" -d wit --export-interface-name wasi:http/handler@0.3.0=http-handler \
+		-w $(SERVICE_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS)"
+
+demo: $(VENV)/.installed-dev ## 69,000 cities in, out and away again, through GATEWAY=http://... or one of its own
+	@exec $(VENV_PYTHON) -m tools.demo
+
+# Versions already locked stay while requirements*.in allow them; UPGRADE=--upgrade takes the newest.
+lock: $(VENV)/.installed-dev ## write requirements*.lock from requirements*.in
+	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' requirements.in -o requirements.lock
+	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' -c requirements.lock requirements-dev.in -o requirements-dev.lock
+
+clean: ## remove what was built, installed and cached; the data (.spin) stays
+	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps are the last thing done: an installation that was broken off is done anew.
+$(VENV)/.created: | check-python
+	@echo "Creating .venv with $$($(PYTHON) --version)"
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@touch "$@"
+
+$(VENV)/.installed: requirements.lock $(VENV)/.created
+	@echo "Installing requirements.lock into .venv"
+	@$(PIP) -r requirements.lock
+	@touch "$@"
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Installing requirements-dev.lock into .venv"
+	@$(PIP) -r requirements-dev.lock
+	@touch "$@"
+
+check-python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+		echo "kv-batch needs Python 3.11 or later, and there is no $(PYTHON) on PATH (Debian: apt install python3)." >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "kv-batch needs Python 3.11 or later; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@test -e $(VENV)/.created || $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv with pip in it (Debian: apt install python3-venv)." >&2; \
+		exit 1; }
+
+# Written under another name and then moved: a build that fails or is broken off leaves the last good
+# component, and a gateway that is running never sees half a file. The name has the shell's process id,
+# so that two builds at once do not write into one file.
+# $(1): the world, $(2): the module with the entry
+define componentize
+	@mkdir -p build
+	@echo "Compiling $@"
+	@out="build/.$$$$.wasm"; trap 'rm -f "$$out"' EXIT; trap 'exit 130' INT TERM HUP; \
+	$(COMPONENTIZE) -q -d wit -w $(1) componentize $(2) -o "$$out" && mv "$$out" "$@"
+endef
+
+# The installation is order-only: a new .venv from the same lock file is no reason to compile again.
+build/kv-batch.wasm: app.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(SERVICE_WORLD),app)
+
+build/embedded.wasm: embedded/guest.py $(wildcard embedded/__init__.py) $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(EMBEDDED_WORLD),embedded.guest)

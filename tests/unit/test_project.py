@@ -1,0 +1,69 @@
+"""What must agree across files: versions, variables, bindings, documents."""
+
+from __future__ import annotations
+
+import filecmp
+import re
+import subprocess
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from kv_batch.problems import PROBLEMS
+from kv_batch.settings import Access, Limits
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MANIFEST = tomllib.loads((ROOT / "spin.toml").read_text())
+
+
+def test_one_version_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert MANIFEST["application"]["version"] == version
+    assert f"package kv-batch:gateway@{version};" in (ROOT / "wit/world.wit").read_text()
+    assert set(re.findall(r"kv-batch:gateway/\w+@([\d.]+)", (ROOT / "Makefile").read_text())) == {version}
+
+
+def test_the_bindings_are_those_of_the_world(tmp_path: Path) -> None:
+    """`make bindings` would change nothing."""
+    subprocess.run(["make", "-s", "bindings", f"BINDINGS={tmp_path}"], cwd=ROOT, check=True)
+    generated = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.py*"))
+    kept = sorted(
+        str(path.relative_to(ROOT / "bindings"))
+        for path in (ROOT / "bindings").rglob("*.py*")
+        if path.suffix != ".pyc"
+    )
+    assert kept == generated
+    assert filecmp.cmpfiles(ROOT / "bindings", tmp_path, kept, shallow=False)[0] == kept, (
+        "run `make bindings`"
+    )
+
+
+def test_the_manifest_declares_every_variable_with_the_default_of_the_code() -> None:
+    declared = MANIFEST["variables"]
+    expected = {f"max_{field.name}": str(field.default) for field in fields(Limits)}
+    expected |= {field.name: str(field.default) for field in fields(Access)}
+    assert {name: each["default"] for name, each in declared.items()} == expected
+    component = MANIFEST["component"]["kv-batch"]["variables"]
+    assert component == {name: "{{ " + name + " }}" for name in declared}
+    assert {name for name, each in declared.items() if each.get("secret")} == {"read_token", "write_token"}
+
+
+def test_the_readme_names_every_problem_and_every_variable() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in [*PROBLEMS, *MANIFEST["variables"]] if f"`{name}`" not in readme] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/backends.md", "CHANGELOG.md"])
+def test_links_between_files_lead_somewhere(document: str) -> None:
+    file = ROOT / document
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", file.read_text())
+    assert links == [link for link in links if (file.parent / link).exists()]
+
+
+def test_the_core_imports_no_host() -> None:
+    names = "wit_world|componentize_py|spin_sdk|wasmtime"
+    for file in (ROOT / "kv_batch").glob("*.py"):
+        code = re.sub(r'""".*?"""', "", file.read_text(), flags=re.DOTALL)
+        assert not re.search(rf"import ({names})|from ({names})", code), file
