@@ -53,10 +53,10 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(VENV_PYTHON) -m mypy
 
 bindings: $(VENV)/.installed ## generate bindings/, the types of wit/world.wit
-	@rm -rf "$(BINDINGS)"
 	@sdk=$$($(VENV_PYTHON) -c 'import pathlib, spin_sdk; print(pathlib.Path(spin_sdk.__file__).parent)') && \
 	$(COMPONENTIZE) -q -d "$$sdk/wit" -d wit --export-interface-name wasi:http/handler@0.3.0=http-handler \
-		-w $(SERVICE_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS)"
+		-w $(SERVICE_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS).new"
+	@rm -rf "$(BINDINGS)" && mv "$(BINDINGS).new" "$(BINDINGS)"
 
 demo: $(VENV)/.installed-dev ## 69,000 cities in, out and away again, through GATEWAY=http://... or one of its own
 	@exec $(VENV_PYTHON) -m tools.demo

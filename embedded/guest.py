@@ -6,24 +6,51 @@ their end at the first step.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar
 
 import wit_world.exports
 from componentize_py_types import Err
-from wit_world.exports.gateway import Request as WitRequest
-from wit_world.imports import batch, exchange, wasi_config_store, wasi_keyvalue_store
+from wit_world.imports import batch, exchange, large_value, wasi_config_store, wasi_keyvalue_store
 
 from kv_batch.gateway import Gateway as Core
-from kv_batch.http import BodyCutShort, Request, Response, header_map
+from kv_batch.http import BodyCutShort, Request, header_map
 from kv_batch.wit import Wit, WitBucket, open_bucket
-
-WIT = Wit(wasi_keyvalue_store, batch, Err)
 
 WRITE_BYTES = 64 * 1024
 """The most that one write of an answer's body takes: the host unpacks a list many times as large."""
 
+LARGE = 1024 * 1024
+"""Bytes of values that go out in one call; a larger value goes in pieces (wit/world.wit, large-value)."""
+
 Result = TypeVar("Result")
+
+
+class EmbeddedBatch:
+    """`wasi:keyvalue/batch`, with no more in a call than this host can take out of a component."""
+
+    get_many = staticmethod(batch.get_many)
+    delete_many = staticmethod(batch.delete_many)
+
+    @staticmethod
+    def set_many(bucket: wasi_keyvalue_store.Bucket, pairs: Sequence[tuple[str, bytes]]) -> None:
+        together: list[tuple[str, bytes]] = []
+        size = 0
+        for key, value in pairs:
+            if len(value) > LARGE:
+                for start in range(0, len(value), LARGE):
+                    large_value.append(value[start : start + LARGE])
+                large_value.set(bucket, key)
+                continue
+            if size + len(value) > LARGE:
+                batch.set_many(bucket, together)
+                together, size = [], 0
+            together.append((key, value))
+            size += len(value)
+        batch.set_many(bucket, together)
+
+
+WIT = Wit(wasi_keyvalue_store, EmbeddedBatch, Err)
 
 
 class EmbeddedHost:
@@ -59,13 +86,12 @@ CORE = Core(EmbeddedHost())
 class Gateway(wit_world.exports.Gateway):
     """The export `gateway`."""
 
-    def handle(self, request: WitRequest) -> None:
-        run(_handle(request))
+    def handle(self, method: str, target: str, headers: list[tuple[str, bytes]]) -> None:
+        run(_handle(Request(method, target, header_map(headers), EmbeddedBody())))
 
 
-async def _handle(request: WitRequest) -> None:
-    headers = header_map(request.headers)
-    response: Response = await CORE.handle(Request(request.method, request.target, headers, EmbeddedBody()))
+async def _handle(request: Request) -> None:
+    response = await CORE.handle(request)
     exchange.respond(response.status, response.headers)
     if request.method == "HEAD":
         return

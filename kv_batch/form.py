@@ -5,7 +5,7 @@ For a shell: `curl -F greeting=hello -F logo.png=@logo.png`. A file's name and i
 
 from __future__ import annotations
 
-from multipart import (  # type: ignore[import-untyped]  # it has annotations, and no py.typed
+from multipart import (
     MultipartError,
     MultipartSegment,
     ParserLimitReached,

@@ -160,9 +160,9 @@ class Demo:
             answer = None
         if response.status_code != httpx.codes.OK:
             detail = answer.get("detail") if isinstance(answer, dict) else None
-            raise DemoFailed(
-                f"{operation} was answered {response.status_code}: {detail or response.text[:500]}"
-            )
+            hint = " (the demo takes one from KV_BATCH_TOKEN)" if response.status_code in {401, 403} else ""
+            said = f"{response.status_code}: {detail or response.text[:500]}{hint}"
+            raise DemoFailed(f"{operation} was answered {said}")
         return answer
 
 

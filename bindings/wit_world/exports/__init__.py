@@ -9,7 +9,6 @@ import weakref
 
 from componentize_py_types import Result, Ok, Err, Some
 from ..imports import wasi_http_types
-from ..exports import gateway
 import componentize_py_async_support
 from componentize_py_async_support.streams import StreamReader, StreamWriter, ByteStreamReader, ByteStreamWriter
 from componentize_py_async_support.futures import FutureReader, FutureWriter
@@ -30,10 +29,13 @@ class HttpHandler(Protocol):
 class Gateway(Protocol):
 
     @abstractmethod
-    def handle(self, request: gateway.Request) -> None:
+    def handle(self, method: str, target: str, headers: List[Tuple[str, bytes]]) -> None:
         """
-        Answers the request by calling `exchange`: `respond` once, then `write` until all is sent.
-        It returns when the answer is complete.
+        Answers one request by calling `exchange`: `respond` once, then `write` until all is sent. It
+        returns when the answer is complete.
+        
+        `target` is the path with its query, as they stood in the request line: nothing decoded. `headers`
+        are in the order received, repeats and all.
         """
         raise NotImplementedError
 

@@ -1,0 +1,184 @@
+"""Serve the embedded component: `python -m embedded --listen 127.0.0.1:3000 --data .spin`.
+
+What Spin would take from `spin.toml` is taken from there: the variables with their defaults, and the stores
+that the component may open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import socket
+import sqlite3
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import environ
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from wasmtime import WasmtimeError
+
+from embedded.component import Component
+from embedded.server import Application
+from embedded.store import FILE, Bucket, Database, SqliteBucket
+
+COMPONENT = "kv-batch"
+"""Its name in the manifest."""
+
+GRACE_SECONDS = 5
+"""How long requests under way may go on once the host is told to stop."""
+
+
+class CannotServe(Exception):
+    """The reason, in one line."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the manifest grants the component.
+
+    Attributes:
+        stores: Labels of the stores that it may open.
+        config: Its variables, with the values that they have now.
+    """
+
+    stores: frozenset[str]
+    config: dict[str, str]
+
+    @classmethod
+    def read(cls, file: Path, environment: Mapping[str, str]) -> Manifest:
+        """The manifest, with the variables that SPIN_VARIABLE_NAME sets in the environment.
+
+        Raises:
+            CannotServe: it is missing, no TOML, or has no such component.
+        """
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            component = content["component"][COMPONENT]
+        except (OSError, ValueError, KeyError) as error:
+            raise CannotServe(f"cannot use the manifest {file}: {error!r}") from error
+        variables = {
+            name: environment.get(f"SPIN_VARIABLE_{name.upper()}", declared.get("default", ""))
+            for name, declared in content.get("variables", {}).items()
+        }
+
+        def resolved(template: str) -> str:
+            return re.sub(r"\{\{\s*(\w+)\s*}}", lambda found: variables.get(found[1], ""), template)
+
+        return cls(
+            stores=frozenset(component.get("key_value_stores", [])),
+            config={name: resolved(value) for name, value in component.get("variables", {}).items()},
+        )
+
+
+@dataclass(frozen=True)
+class GrantedStores:
+    """The stores of the database that the manifest grants."""
+
+    database: Database
+    granted: frozenset[str]
+
+    def open(self, label: str) -> Bucket | None:
+        return SqliteBucket(self.database, label) if label in self.granted else None
+
+
+class Server(uvicorn.Server):
+    """A server that says where it serves, and stops without a word."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"Serving {self._url}", flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not as uvicorn does it, which raises the signal again at its end: a stop asked for is no failure.
+        del frame
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
+
+
+def bound(address: str) -> socket.socket:
+    """A socket that listens on `host:port`, with `[…]` around an IPv6 host. Port 0 takes a free one.
+
+    Raises:
+        CannotServe: it cannot be had.
+    """
+    host, _, port = address.rpartition(":")
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        family, kind, protocol, _, name = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(name)
+        listener.listen(1_024)
+    except (OSError, ValueError) as error:
+        raise CannotServe(f"cannot listen on {address}: {error}") from error
+    return listener
+
+
+def serve(arguments: argparse.Namespace) -> None:
+    """Serves until a signal comes.
+
+    Raises:
+        CannotServe: with the reason.
+    """
+    manifest = Manifest.read(arguments.manifest, environ)
+    listener = bound(arguments.listen)
+    file = arguments.data / FILE
+    try:
+        arguments.data.mkdir(parents=True, exist_ok=True)
+        database = Database(file)
+    except (OSError, sqlite3.Error) as error:
+        raise CannotServe(f"cannot open the store {file}: {error}") from error
+    try:
+        component = Component(arguments.component, manifest.config, GrantedStores(database, manifest.stores))
+    except (OSError, WasmtimeError) as error:
+        raise CannotServe(f"cannot load the component {arguments.component}: {error}") from error
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    config = uvicorn.Config(
+        Application(component),
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        h11_max_incomplete_event_size=128 * 1024,  # of a request's head: about what Spin takes
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    try:
+        Server(config, url).run(sockets=[listener])
+    finally:
+        database.close()
+
+
+def main() -> int:
+    """Runs the host; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m embedded", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument("--listen", default="127.0.0.1:3000", metavar="HOST:PORT")
+    parser.add_argument("--data", default=".spin", type=Path, metavar="DIR", help=f"the directory of {FILE}")
+    parser.add_argument("--component", default="build/embedded.wasm", type=Path, metavar="FILE")
+    parser.add_argument("--manifest", default="spin.toml", type=Path, metavar="FILE")
+    try:
+        serve(parser.parse_args())
+    except CannotServe as refusal:
+        print(f"kv-batch: {refusal}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

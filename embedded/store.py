@@ -1,0 +1,143 @@
+"""Spin's default key-value store: the same table in the same SQLite file, so that either host may open it.
+
+It answers as Spin's does, faults and all: missing keys are left out of get-many, and a result is capped. It
+knows nothing of components.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+FILE = "sqlite_key_value.db"
+"""What Spin calls the file in its state directory."""
+
+RESULT_CAP = 128 * 1024 * 1024
+"""Bytes that Spin lets one result hold."""
+
+LOCK_SECONDS = 30
+"""How long to wait for another process that is writing to the file."""
+
+Pair = tuple[str, bytes]
+
+
+class StoreError(Exception):
+    """`error::other`, with the words that the component is told."""
+
+
+class Bucket(Protocol):
+    """The functions of `wasi:keyvalue/store` and `/batch` on one open store. Each may raise StoreError."""
+
+    def get(self, key: str) -> bytes | None: ...
+    def set(self, key: str, value: bytes) -> None: ...
+    def delete(self, key: str) -> None: ...
+    def exists(self, key: str) -> bool: ...
+    def list_keys(self, cursor: str | None) -> list[str]: ...
+    def get_many(self, keys: Sequence[str]) -> list[Pair]: ...
+    def set_many(self, pairs: Sequence[Pair]) -> None: ...
+    def delete_many(self, keys: Sequence[str]) -> None: ...
+
+
+class Database:
+    """The file, with one connection that all threads take turns with, as in Spin."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, and makes it where it is not there.
+
+        Raises:
+            sqlite3.Error: it is no database, or cannot be written.
+        """
+        self._connection = sqlite3.connect(
+            path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        self._lock = threading.Lock()
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS spin_key_value "
+            "(store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))"
+        )
+
+    def close(self) -> None:
+        """Closes the file once the call under way is done."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def turn(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one call.
+
+        Raises:
+            StoreError: what SQLite refused.
+        """
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise StoreError(f"{type(error).__name__}: {error}") from error
+
+
+def _in(query: str, keys: Sequence[str]) -> str:
+    """The query with a mark for each key. (The keys themselves are bound: one may hold any character.)"""
+    return f"{query} WHERE store = ? AND key IN ({', '.join('?' * len(keys))})"
+
+
+class SqliteBucket:
+    """One store of the database."""
+
+    def __init__(self, database: Database, label: str) -> None:
+        self._database = database
+        self._label = label
+
+    def get(self, key: str) -> bytes | None:
+        rows = self._rows("SELECT value FROM spin_key_value WHERE store = ? AND key = ?", key)
+        return rows[0][0] if rows else None  # type: ignore[return-value]
+
+    def set(self, key: str, value: bytes) -> None:
+        self.set_many([(key, value)])
+
+    def delete(self, key: str) -> None:
+        self.delete_many([key])
+
+    def exists(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def list_keys(self, cursor: str | None) -> list[str]:
+        if cursor is not None:
+            raise StoreError("list_keys: cursor not supported")
+        return [key for (key,) in self._rows("SELECT key FROM spin_key_value WHERE store = ?")]  # type: ignore[misc]
+
+    def get_many(self, keys: Sequence[str]) -> list[Pair]:
+        return self._rows(_in("SELECT key, value FROM spin_key_value", keys), *keys)  # type: ignore[return-value]
+
+    def set_many(self, pairs: Sequence[Pair]) -> None:
+        with self._database.turn() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(
+                    "INSERT INTO spin_key_value (store, key, value) VALUES (?, ?, ?) "
+                    "ON CONFLICT (store, key) DO UPDATE SET value = excluded.value",
+                    [(self._label, key, value) for key, value in pairs],
+                )
+                connection.execute("COMMIT")
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        with self._database.turn() as connection:
+            connection.execute(_in("DELETE FROM spin_key_value", keys), (self._label, *keys))
+
+    def _rows(self, query: str, *keys: str) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        size = 0
+        with self._database.turn() as connection:
+            for row in connection.execute(query, (self._label, *keys)):
+                size += sum(map(len, row))
+                if size > RESULT_CAP:
+                    raise StoreError(f"query result exceeds limit of {RESULT_CAP} bytes")
+                rows.append(row)
+        return rows
