@@ -113,6 +113,8 @@ def bound(address: str) -> socket.socket:
         CannotServe: it cannot be had.
     """
     host, _, port = address.rpartition(":")
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
+        raise CannotServe(f"cannot listen on {address!r}: say host:port, such as 127.0.0.1:3000")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         family, kind, protocol, _, name = found[0]
@@ -120,7 +122,7 @@ def bound(address: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(name)
         listener.listen(1_024)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise CannotServe(f"cannot listen on {address}: {error}") from error
     return listener
 
@@ -142,7 +144,8 @@ def serve(arguments: argparse.Namespace) -> None:
     try:
         component = Component(arguments.component, manifest.config, GrantedStores(database, manifest.stores))
     except (OSError, WasmtimeError) as error:
-        raise CannotServe(f"cannot load the component {arguments.component}: {error}") from error
+        reason = str(error).partition("\n")[0]  # Wasmtime goes on for lines
+        raise CannotServe(f"cannot load the component {arguments.component}: {reason}") from error
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     config = uvicorn.Config(

@@ -90,7 +90,7 @@ class Instance:
         self._handle = function
         self.requests = 0
 
-    def handle(self, method: str, target: str, headers: list[tuple[str, bytes]], exchange: Exchange) -> None:
+    def handle(self, method: str, target: str, headers: list[tuple[str, str]], exchange: Exchange) -> None:
         """Answers one request over its exchange.
 
         Raises:
@@ -98,7 +98,7 @@ class Instance:
         """
         self.requests += 1
         under_way.exchange, under_way.large = exchange, []
-        fields = (values.row(values.string(name), values.octets(value)) for name, value in headers)
+        fields = (values.row(values.string(name), values.string(value)) for name, value in headers)
         arguments = values.string(method) + values.string(target) + values.sequence(fields)
         packed = ctypes.create_string_buffer(arguments, len(arguments))
         try:

@@ -17,8 +17,8 @@ from kv_batch.gateway import Gateway as Core
 from kv_batch.http import BodyCutShort, Request, header_map
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
-WRITE_BYTES = 64 * 1024
-"""The most that one write of an answer's body takes: the host unpacks a list many times as large."""
+WRITE_BYTES = 256 * 1024
+"""The most that one write of an answer's body takes."""
 
 LARGE = 1024 * 1024
 """Bytes of values that go out in one call; a larger value goes in pieces (wit/world.wit, large-value)."""
@@ -26,31 +26,52 @@ LARGE = 1024 * 1024
 Result = TypeVar("Result")
 
 
+class EmbeddedBucket:
+    """A bucket of `wasi:keyvalue/store`, whose single values may have any size."""
+
+    def __init__(self, bucket: wasi_keyvalue_store.Bucket) -> None:
+        self.raw = bucket
+        self.list_keys = bucket.list_keys
+
+    @classmethod
+    def open(cls, label: str) -> EmbeddedBucket:
+        return cls(wasi_keyvalue_store.open(label))
+
+    def get(self, key: str) -> bytes | None:
+        value = large_value.get(self.raw, key)
+        return None if value is None else value.encode("latin-1")
+
+
 class EmbeddedBatch:
     """`wasi:keyvalue/batch`, with no more in a call than this host can take out of a component."""
 
-    get_many = staticmethod(batch.get_many)
-    delete_many = staticmethod(batch.delete_many)
+    @staticmethod
+    def get_many(bucket: EmbeddedBucket, keys: list[str]) -> list[tuple[str, bytes | None]]:
+        return batch.get_many(bucket.raw, keys)
 
     @staticmethod
-    def set_many(bucket: wasi_keyvalue_store.Bucket, pairs: Sequence[tuple[str, bytes]]) -> None:
+    def delete_many(bucket: EmbeddedBucket, keys: list[str]) -> None:
+        batch.delete_many(bucket.raw, keys)
+
+    @staticmethod
+    def set_many(bucket: EmbeddedBucket, pairs: Sequence[tuple[str, bytes]]) -> None:
         together: list[tuple[str, bytes]] = []
         size = 0
         for key, value in pairs:
             if len(value) > LARGE:
                 for start in range(0, len(value), LARGE):
-                    large_value.append(value[start : start + LARGE])
-                large_value.set(bucket, key)
+                    large_value.append(value[start : start + LARGE].decode("latin-1"))
+                large_value.set(bucket.raw, key)
                 continue
             if size + len(value) > LARGE:
-                batch.set_many(bucket, together)
+                batch.set_many(bucket.raw, together)
                 together, size = [], 0
             together.append((key, value))
             size += len(value)
-        batch.set_many(bucket, together)
+        batch.set_many(bucket.raw, together)
 
 
-WIT = Wit(wasi_keyvalue_store, EmbeddedBatch, Err)
+WIT = Wit(EmbeddedBucket, EmbeddedBatch, Err)
 
 
 class EmbeddedHost:
@@ -77,7 +98,7 @@ class EmbeddedBody:
         except Err as error:
             raise BodyCutShort(str(error.value)) from None
         self._ended = not chunk
-        return chunk
+        return chunk.encode("latin-1")
 
 
 CORE = Core(EmbeddedHost())
@@ -86,8 +107,9 @@ CORE = Core(EmbeddedHost())
 class Gateway(wit_world.exports.Gateway):
     """The export `gateway`."""
 
-    def handle(self, method: str, target: str, headers: list[tuple[str, bytes]]) -> None:
-        run(_handle(Request(method, target, header_map(headers), EmbeddedBody())))
+    def handle(self, method: str, target: str, headers: list[tuple[str, str]]) -> None:
+        fields = [(name, value.encode("latin-1")) for name, value in headers]
+        run(_handle(Request(method, target, header_map(fields), EmbeddedBody())))
 
 
 async def _handle(request: Request) -> None:
@@ -104,8 +126,9 @@ async def _handle(request: Request) -> None:
 
 
 def _write(data: bytes) -> bool:
+    text = data.decode("latin-1")
     return all(
-        exchange.write(data[start : start + WRITE_BYTES]) for start in range(0, len(data), WRITE_BYTES)
+        exchange.write(text[start : start + WRITE_BYTES]) for start in range(0, len(text), WRITE_BYTES)
     )
 
 

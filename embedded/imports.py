@@ -99,12 +99,13 @@ class Imports:
                 self._define(batch, "set-many", _set_many, bucket, values.read_pairs)
                 self._define(batch, "delete-many", _delete_many, bucket, values.read_strings)
             with root.add_instance(LARGE_VALUE) as large_value:
-                self._define(large_value, "append", _append, values.read_octets)
+                self._define(large_value, "get", _get_large, bucket, key)
+                self._define(large_value, "append", _append, values.read_latin1)
                 self._define(large_value, "set", _set_large, bucket, key)
             with root.add_instance(EXCHANGE) as exchange:
                 self._define(exchange, "read", _read)
                 self._define(exchange, "respond", _respond, values.read_number, values.read_string_pairs)
-                self._define(exchange, "write", _write, values.read_octets)
+                self._define(exchange, "write", _write, values.read_latin1)
 
     def _define(self, instance: LinkerInstance, name: str, function: Function, *arguments: Argument) -> None:
         def called(_: int, context: Any, __: Any, given: Any, ___: int, results: Any, ____: int) -> int:
@@ -210,6 +211,14 @@ def _delete_many(bucket: Bucket, keys: Sequence[str]) -> bytes:
 # large-value
 
 
+def _get_large(bucket: Bucket, key: str) -> bytes:
+    def call() -> bytes:
+        value = bucket.get(key)
+        return values.option(None if value is None else values.latin1(value))
+
+    return _or_error(call)
+
+
 def _append(chunk: bytes) -> None:
     under_way.large.append(chunk)
 
@@ -225,7 +234,7 @@ def _set_large(bucket: Bucket, key: str) -> bytes:
 
 def _read() -> bytes:
     try:
-        return values.success(values.octets(under_way.exchange.read()))
+        return values.success(values.latin1(under_way.exchange.read()))
     except ClientGone as error:
         return values.failure(values.string(str(error)))
 

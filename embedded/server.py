@@ -23,9 +23,6 @@ from embedded.imports import ClientGone
 INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
 
-READ_BYTES = 64 * 1024
-"""The most that one read hands to the component: in a component's list a byte takes more than thirty."""
-
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -38,21 +35,20 @@ class AsgiExchange:
         self._loop = loop
         self._receive = receive
         self._send = send
-        self._unread = b""
         self._ended = False
         self.responded = False
         self.gone = False
 
     def read(self) -> bytes:
-        while not self._unread and not self._ended:
+        while not self._ended:
             message = asyncio.run_coroutine_threadsafe(_awaited(self._receive), self._loop).result()
             if message["type"] != "http.request":
                 self.gone = True
                 raise ClientGone("the client broke off")
-            self._unread = message.get("body", b"")
             self._ended = not message.get("more_body", False)
-        chunk, self._unread = self._unread[:READ_BYTES], self._unread[READ_BYTES:]
-        return chunk
+            if chunk := message.get("body", b""):
+                return bytes(chunk)
+        return b""
 
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.responded = True
@@ -102,11 +98,11 @@ class Application:
         target = _origin_form(scope["raw_path"].decode("latin-1"))
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
-        headers = [(name.decode("latin-1"), value) for name, value in scope["headers"]]
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
         await loop.run_in_executor(self._threads, self._answer, scope["method"], target, headers, exchange)
 
     def _answer(
-        self, method: str, target: str, headers: list[tuple[str, bytes]], exchange: AsgiExchange
+        self, method: str, target: str, headers: list[tuple[str, str]], exchange: AsgiExchange
     ) -> None:
         try:
             with self._component.instance() as instance:

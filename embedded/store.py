@@ -19,6 +19,10 @@ FILE = "sqlite_key_value.db"
 RESULT_CAP = 128 * 1024 * 1024
 """Bytes that Spin lets one result hold."""
 
+BATCH_CAP = 4 * 1024 * 1024
+"""Bytes that one get-many may bring, where Spin allows RESULT_CAP: on its way into a component a byte takes
+32 here (wit/world.wit, large-value). What is refused for it is asked for again in smaller parts."""
+
 LOCK_SECONDS = 30
 """How long to wait for another process that is writing to the file."""
 
@@ -110,7 +114,8 @@ class SqliteBucket:
         return [key for (key,) in self._rows("SELECT key FROM spin_key_value WHERE store = ?")]  # type: ignore[misc]
 
     def get_many(self, keys: Sequence[str]) -> list[Pair]:
-        return self._rows(_in("SELECT key, value FROM spin_key_value", keys), *keys)  # type: ignore[return-value]
+        query = _in("SELECT key, value FROM spin_key_value", keys)
+        return self._rows(query, *keys, cap=BATCH_CAP)  # type: ignore[return-value]
 
     def set_many(self, pairs: Sequence[Pair]) -> None:
         with self._database.turn() as connection:
@@ -131,13 +136,13 @@ class SqliteBucket:
         with self._database.turn() as connection:
             connection.execute(_in("DELETE FROM spin_key_value", keys), (self._label, *keys))
 
-    def _rows(self, query: str, *keys: str) -> list[tuple[object, ...]]:
+    def _rows(self, query: str, *keys: str, cap: int = RESULT_CAP) -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = []
         size = 0
         with self._database.turn() as connection:
             for row in connection.execute(query, (self._label, *keys)):
                 size += sum(map(len, row))
-                if size > RESULT_CAP:
-                    raise StoreError(f"query result exceeds limit of {RESULT_CAP} bytes")
+                if size > cap:
+                    raise StoreError(f"query result exceeds limit of {cap} bytes")
                 rows.append(row)
         return rows

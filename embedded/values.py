@@ -73,6 +73,11 @@ def string(text: str) -> bytes:
     return _WORDS.pack(_STRING, *_name(text), 0)
 
 
+def latin1(data: bytes) -> bytes:
+    """Bytes as a `string` of the characters U+0000 to U+00FF, as wit/world.wit has it for large ones."""
+    return string(data.decode("latin-1"))
+
+
 def octets(data: bytes) -> bytes:
     """A `list<u8>`: 32 bytes of memory for each of its own, while Wasmtime has it."""
     values = bytearray(len(data) * SIZE)
@@ -140,6 +145,11 @@ def read_number(address: int) -> int:
 def read_string(address: int) -> str:
     """A `string`."""
     return _bytes_at(address + 8).decode()
+
+
+def read_latin1(address: int) -> bytes:
+    """Bytes that came as a `string` of the characters U+0000 to U+00FF."""
+    return read_string(address).encode("latin-1")
 
 
 def read_option(address: int) -> int | None:

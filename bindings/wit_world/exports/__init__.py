@@ -29,7 +29,7 @@ class HttpHandler(Protocol):
 class Gateway(Protocol):
 
     @abstractmethod
-    def handle(self, method: str, target: str, headers: List[Tuple[str, bytes]]) -> None:
+    def handle(self, method: str, target: str, headers: List[Tuple[str, str]]) -> None:
         """
         Answers one request by calling `exchange`: `respond` once, then `write` until all is sent. It
         returns when the answer is complete.

@@ -17,7 +17,7 @@ from componentize_py_async_support.streams import StreamReader, StreamWriter, By
 from componentize_py_async_support.futures import FutureReader, FutureWriter
 
 
-def read() -> bytes:
+def read() -> str:
     """
     The next chunk of the request's body; empty at its end. An error says that the client broke off.
     
@@ -29,7 +29,7 @@ def respond(status: int, headers: List[Tuple[str, str]]) -> None:
     The status and the headers of the answer.
     """
     raise NotImplementedError
-def write(chunk: bytes) -> bool:
+def write(chunk: str) -> bool:
     """
     The next chunk of the answer's body. False: the client is gone, and nothing more need be sent.
     """
