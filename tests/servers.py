@@ -19,6 +19,8 @@ from tools.up import find_spin
 
 ROOT = Path(__file__).resolve().parent.parent
 
+HOSTS = ("embedded", "spin")
+
 START_SECONDS = 60
 """Spin compiles the component before it serves, and a test machine is busy."""
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.servers import Server, serving, why_not
+from tests.servers import HOSTS, Server, serving, why_not
 
 
-@pytest.fixture(scope="session", params=["embedded", "spin"])
+@pytest.fixture(scope="session", params=HOSTS)
 def host(request: pytest.FixtureRequest) -> str:
     """The name of a host that this machine has."""
     name = str(request.param)
