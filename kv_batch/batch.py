@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Generic, TypeVar
 
 from kv_batch.bucket import MOST_KEYS, Bucket
@@ -173,6 +174,9 @@ def _half(size: int) -> int:
 
 def _by_bytes(pairs: list[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
     """The pairs, in runs of at most WRITE_BYTES."""
+    if sum(map(len, chain.from_iterable(pairs))) <= WRITE_BYTES:
+        yield pairs
+        return
     start = size = 0
     for index, (key, value) in enumerate(pairs):
         added = len(key) + len(value)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -187,15 +186,16 @@ async def _get_many(gateway: Gateway, call: Call, keys: list[str], always_base64
     most = call.limits.answer_bytes
 
     async def read(bucket: Bucket) -> list[tuple[str, bytes | None]]:
-        asked = Counter(keys)
         values: dict[str, bytes | None] = {}
         size = 0
         async for part in read_parts(bucket, keys):
             # The answer cannot be smaller than what it holds: a too large one is refused early.
-            size += sum(len(value) * asked[key] for key, value in part.items() if value)
+            size += sum(map(len, filter(None, part.values())))
             if size > most:
                 raise _answer_too_large(most)
             values.update(part)
+        if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
+            raise _answer_too_large(most)  # for its repeats
         return [(key, values[key]) for key in keys]
 
     pairs = await gateway.with_bucket(call.store, read)

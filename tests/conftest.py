@@ -9,7 +9,8 @@ from tests.servers import HOSTS, why_not
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names every host, whether it ran or not: a skipped one must not go unnoticed."""
-    ran = {name for report in _reports(terminalreporter) for name in HOSTS if f"[{name}" in report.nodeid}
+    over_http = [each.nodeid for each in _reports(terminalreporter) if "/component/" in each.nodeid]
+    ran = {name for name in HOSTS for test in over_http if f"[{name}" in test}
     terminalreporter.section("hosts")
     for name in HOSTS:
         missing = why_not(name)
