@@ -7,6 +7,7 @@ that the component may open.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import signal
 import socket
@@ -15,7 +16,6 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from os import environ
 from pathlib import Path
 from types import FrameType
 
@@ -101,8 +101,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not as uvicorn does it, which raises the signal again at its end: a stop asked for is no failure.
         del frame
-        if self.should_exit and sig == signal.SIGINT:
-            self.force_exit = True
+        if self.should_exit:
+            os._exit(128 + sig)  # told twice: at once. SQLite's journal keeps the store whole.
         self.should_exit = True
 
 
@@ -133,7 +133,7 @@ def serve(arguments: argparse.Namespace) -> None:
     Raises:
         CannotServe: with the reason.
     """
-    manifest = Manifest.read(arguments.manifest, environ)
+    manifest = Manifest.read(arguments.manifest, os.environ)
     listener = bound(arguments.listen)
     file = arguments.data / FILE
     try:
@@ -148,8 +148,9 @@ def serve(arguments: argparse.Namespace) -> None:
         raise CannotServe(f"cannot load the component {arguments.component}: {reason}") from error
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    application = Application(component)
     config = uvicorn.Config(
-        Application(component),
+        application,
         http="h11",
         ws="none",
         lifespan="off",
@@ -160,10 +161,12 @@ def serve(arguments: argparse.Namespace) -> None:
         h11_max_incomplete_event_size=128 * 1024,  # of a request's head: about what Spin takes
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    try:
-        Server(config, url).run(sockets=[listener])
-    finally:
-        database.close()
+    Server(config, url).run(sockets=[listener])
+    if application.answering:
+        # A component that computes cannot be interrupted, and Python would wait for its thread.
+        print("kv-batch: stopped with requests unanswered", file=sys.stderr, flush=True)
+        os._exit(0)
+    database.close()
 
 
 def main() -> int:
@@ -175,6 +178,8 @@ def main() -> int:
     parser.add_argument("--data", default=".spin", type=Path, metavar="DIR", help=f"the directory of {FILE}")
     parser.add_argument("--component", default="build/embedded.wasm", type=Path, metavar="FILE")
     parser.add_argument("--manifest", default="spin.toml", type=Path, metavar="FILE")
+    # Until the server takes the signals over: compiling would hold Python's own handler up for seconds.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         serve(parser.parse_args())
     except CannotServe as refusal:

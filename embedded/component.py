@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wasmtime import Config, Engine, Store, WasiConfig, WasmtimeError
@@ -47,7 +47,8 @@ class Component:
         content = file.read_bytes()
         settings = Config()
         settings.wasm_component_model = True
-        settings.cache = str(_cache_file(file.resolve().parent))
+        with suppress(OSError):  # where nothing can be written, it is compiled at each start
+            settings.cache = str(_cache_file(file.resolve().parent))
         self._engine = Engine(settings)
         self._compiled = Compiled(self._engine, content)
         self._linker = Linker(self._engine)

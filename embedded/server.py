@@ -11,9 +11,9 @@ import json
 import sys
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from wasmtime import WasmtimeError
 
@@ -23,6 +23,7 @@ from embedded.imports import ClientGone
 INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
 
+Result = TypeVar("Result")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -31,18 +32,24 @@ Send = Callable[[Message], Awaitable[None]]
 class AsgiExchange:
     """The two bodies of one request, for the thread that answers it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send, *, expects_continue: bool = False
+    ) -> None:
         self._loop = loop
         self._receive = receive
         self._send = send
+        self._expects_continue = expects_continue
+        self._incoming: asyncio.Task[Message] | None = None
+        self._ahead: Message | None = None
         self._ended = False
         self.responded = False
         self.gone = False
 
     def read(self) -> bytes:
+        self._expects_continue = False  # the server says "100 Continue" when it is asked for the body
         while not self._ended:
-            message = asyncio.run_coroutine_threadsafe(_awaited(self._receive), self._loop).result()
-            if message["type"] != "http.request":
+            message = None if self.gone else self._on_loop(self._received())
+            if message is None or message["type"] != "http.request":
                 self.gone = True
                 raise ClientGone("the client broke off")
             self._ended = not message.get("more_body", False)
@@ -51,8 +58,12 @@ class AsgiExchange:
         return b""
 
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self.responded = True
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if self._expects_continue:
+            # The body was never asked for and may never come: what follows on this connection could be taken
+            # for it (RFC 9110 section 10.1.1).
+            fields.append((b"connection", b"close"))
+        self.responded = True
         self._put({"type": "http.response.start", "status": status, "headers": fields})
 
     def write(self, chunk: bytes) -> bool:
@@ -64,12 +75,43 @@ class AsgiExchange:
         self._put({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _put(self, message: Message) -> None:
-        if self.gone:
-            return
+        if not self.gone:
+            self._on_loop(self._sent(message))
+
+    def _on_loop(self, work: Coroutine[Any, Any, Result]) -> Result | None:
+        """What the loop makes of it; None when the host stops meanwhile: the client is gone, then."""
         try:
-            asyncio.run_coroutine_threadsafe(_awaited(self._send, message), self._loop).result()
-        except OSError:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except CancelledError:
             self.gone = True
+        except RuntimeError:
+            work.close()
+            if not self._loop.is_closed():
+                raise
+            self.gone = True
+        return None
+
+    async def _received(self) -> Message:
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            return ahead
+        incoming, self._incoming = self._incoming, None
+        return await (incoming or self._receive())
+
+    async def _sent(self, message: Message) -> None:
+        await self._send(message)
+        if not message.get("more_body", True):
+            return
+        # Uvicorn sends to a client that is gone as if nothing were; only what it receives tells. So one
+        # message is asked for ahead, and kept for the next read; behind the last one only the end can come.
+        if self._incoming is not None and self._incoming.done():
+            received = self._incoming.result()
+            if received["type"] != "http.request":
+                self.gone = True
+                return
+            self._ahead, self._incoming = received, None
+        if self._incoming is None and not (self._ahead or {}).get("more_body", False):
+            self._incoming = self._loop.create_task(_awaited(self._receive))
 
 
 def _origin_form(path: str) -> str:
@@ -79,8 +121,8 @@ def _origin_form(path: str) -> str:
     return path.partition("#")[0]
 
 
-async def _awaited(call: Callable[..., Awaitable[Any]], *arguments: object) -> Any:
-    return await call(*arguments)
+async def _awaited(call: Receive) -> Message:
+    return await call()
 
 
 class Application:
@@ -89,40 +131,56 @@ class Application:
     def __init__(self, component: Component) -> None:
         self._component = component
         self._threads = ThreadPoolExecutor(INSTANCES, thread_name_prefix="instance")
+        self.answering = 0
+        """Requests under way, those included that were given up when the host stopped."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         loop = asyncio.get_running_loop()
-        exchange = AsgiExchange(loop, receive, send)
+        expects = (b"expect", b"100-continue") in [(name, value.lower()) for name, value in scope["headers"]]
+        exchange = AsgiExchange(loop, receive, send, expects_continue=expects)
         target = _origin_form(scope["raw_path"].decode("latin-1"))
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-        await loop.run_in_executor(self._threads, self._answer, scope["method"], target, headers, exchange)
+        self.answering += 1
+        answered = loop.run_in_executor(
+            self._threads, self._answer, scope["method"], target, headers, exchange
+        )
+        try:
+            await answered
+        except asyncio.CancelledError:
+            # The host has waited long enough. The connection closes; the thread is left where it is.
+            exchange.gone = True
+            return
+        self.answering -= 1
 
     def _answer(
         self, method: str, target: str, headers: list[tuple[str, str]], exchange: AsgiExchange
     ) -> None:
+        request_id = str(uuid.uuid4())
         try:
             with self._component.instance() as instance:
                 instance.handle(method, target, headers, exchange)
         except WasmtimeError:
+            print(f"request {request_id} failed:", file=sys.stderr)
             traceback.print_exc(file=sys.stderr)
             if exchange.responded:
                 # Half an answer must not look whole: an answer that is not ended makes the server close.
                 return
-            self._apologise(exchange)
+        if not exchange.responded:
+            self._apologise(exchange, request_id)
         exchange.end()
 
-    def _apologise(self, exchange: AsgiExchange) -> None:
+    def _apologise(self, exchange: AsgiExchange, request_id: str) -> None:
         body = json.dumps(
             {
                 "type": "/problems/internal-error",
                 "title": "The gateway has a defect",
                 "status": 500,
                 "detail": "This is a defect of the gateway, not of the request. Its log has the rest.",
-                "request_id": str(uuid.uuid4()),
+                "request_id": request_id,
             }
         ).encode()
         length = ("content-length", str(len(body)))

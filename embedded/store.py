@@ -88,6 +88,13 @@ def _in(query: str, keys: Sequence[str]) -> str:
     return f"{query} WHERE store = ? AND key IN ({', '.join('?' * len(keys))})"
 
 
+def _blob(value: object) -> bytes:
+    """The value of a row. SQLite keeps what it is given: another program may have stored text."""
+    if not isinstance(value, bytes):
+        raise StoreError(f"the value is stored as {type(value).__name__}, not as a blob")
+    return value
+
+
 class SqliteBucket:
     """One store of the database."""
 
@@ -97,7 +104,7 @@ class SqliteBucket:
 
     def get(self, key: str) -> bytes | None:
         rows = self._rows("SELECT value FROM spin_key_value WHERE store = ? AND key = ?", key)
-        return rows[0][0] if rows else None  # type: ignore[return-value]
+        return _blob(rows[0][0]) if rows else None
 
     def set(self, key: str, value: bytes) -> None:
         self.set_many([(key, value)])
@@ -115,7 +122,7 @@ class SqliteBucket:
 
     def get_many(self, keys: Sequence[str]) -> list[Pair]:
         query = _in("SELECT key, value FROM spin_key_value", keys)
-        return self._rows(query, *keys, cap=BATCH_CAP)  # type: ignore[return-value]
+        return [(str(key), _blob(value)) for key, value in self._rows(query, *keys, cap=BATCH_CAP)]
 
     def set_many(self, pairs: Sequence[Pair]) -> None:
         with self._database.turn() as connection:
@@ -141,7 +148,7 @@ class SqliteBucket:
         size = 0
         with self._database.turn() as connection:
             for row in connection.execute(query, (self._label, *keys)):
-                size += sum(map(len, row))
+                size += sum(len(each) for each in row if isinstance(each, bytes | str))
                 if size > cap:
                     raise StoreError(f"query result exceeds limit of {cap} bytes")
                 rows.append(row)

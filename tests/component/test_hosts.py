@@ -45,6 +45,23 @@ def test_a_request_under_way_is_answered_before_the_stop(tmp_path: Path) -> None
         assert server.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("again", [False, True], ids=["waits for its grace", "told twice: at once"])
+def test_a_request_that_does_not_end_holds_no_stop_up(again: bool, tmp_path: Path) -> None:
+    with (
+        serving("embedded", tmp_path) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as slow,
+    ):
+        slow.sendall(b"POST /v1/default/get-many HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                     b"content-length: 10\r\n\r\n{")  # fmt: skip
+        time.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        if again:
+            time.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(3 if again else 15) == (128 + signal.SIGTERM if again else 0)
+        assert "Traceback" not in server.logged()
+
+
 def test_a_kill_loses_nothing_that_was_acknowledged(host: str, tmp_path: Path) -> None:
     acknowledged = 0
     with serving(host, tmp_path) as server:

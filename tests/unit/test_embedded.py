@@ -91,6 +91,18 @@ def test_a_batch_that_fails_is_rolled_back(database: Database) -> None:
     assert bucket.list_keys(None) == ["c"]
 
 
+def test_a_value_that_another_program_stored_as_text_is_an_error_as_in_spin(
+    database: Database, tmp_path: Path
+) -> None:
+    bucket = SqliteBucket(database, "default")
+    with sqlite3.connect(tmp_path / FILE) as other:
+        other.execute("INSERT INTO spin_key_value VALUES ('default', 'text', 'hello')")
+    other.close()
+    for read in (lambda: bucket.get("text"), lambda: bucket.get_many(["text", "a"])):
+        with pytest.raises(StoreError, match="not as a blob"):
+            read()
+
+
 def test_threads_take_turns(database: Database) -> None:
     bucket = SqliteBucket(database, "default")
 

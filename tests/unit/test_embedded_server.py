@@ -1,0 +1,167 @@
+"""The embedded host's ASGI application behind a real server, with functions in place of the component."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from wasmtime import WasmtimeError
+
+from embedded.imports import ClientGone
+from embedded.server import Application, AsgiExchange
+
+Answer = Callable[[AsgiExchange], None]
+
+
+class FakeComponent:
+    """A component whose instances do what the target names."""
+
+    def __init__(self, **answers: Answer) -> None:
+        self.answers = answers
+
+    @contextmanager
+    def instance(self) -> Iterator[FakeComponent]:
+        yield self
+
+    def handle(
+        self, method: str, target: str, headers: list[tuple[str, bytes]], exchange: AsgiExchange
+    ) -> None:
+        self.answers[target.strip("/")](exchange)
+
+
+@contextmanager
+def served(**answers: Answer) -> Iterator[int]:
+    """The port on which they are served."""
+    application = Application(FakeComponent(**answers))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(application, http="h11", lifespan="off", log_level="critical"))
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def sent(port: int, request: bytes) -> bytes:
+    """What is answered until the server closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def head(method: str, target: str, *headers: str) -> bytes:
+    return "\r\n".join([f"{method} /{target} HTTP/1.1", "host: x", *headers, "", ""]).encode()
+
+
+def ok(exchange: AsgiExchange) -> None:
+    exchange.respond(200, [("content-length", "2")])
+    exchange.write(b"ok")
+
+
+def wait_for(happened: threading.Event) -> None:
+    assert happened.wait(10)
+
+
+def test_what_writes_on_hears_that_the_client_is_gone() -> None:
+    heard = threading.Event()
+
+    def endless(exchange: AsgiExchange) -> None:
+        exchange.respond(200, [])
+        end = time.monotonic() + 20
+        while exchange.write(bytes(65_536)) and time.monotonic() < end:
+            pass
+        if exchange.gone:
+            heard.set()
+
+    with served(endless=endless) as port:
+        for request in (head("GET", "endless"), head("POST", "endless", "content-length: 4") + b"body"):
+            heard.clear()
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(request)
+                connection.recv(1_000)
+            wait_for(heard)
+
+
+def test_a_body_is_whole_whether_it_is_read_before_the_answer_or_in_between() -> None:
+    def echo(exchange: AsgiExchange) -> None:
+        exchange.respond(200, [("connection", "close")])
+        while chunk := exchange.read():
+            exchange.write(chunk)
+
+    def late(exchange: AsgiExchange) -> None:
+        exchange.respond(200, [("connection", "close")])
+        for _ in range(5):
+            exchange.write(b"-")
+            time.sleep(0.02)
+        while chunk := exchange.read():
+            exchange.write(chunk)
+
+    body = bytes(range(256)) * 4_000
+    with served(echo=echo, late=late) as port:
+        for target, before in (("echo", b""), ("late", b"-----")):
+            head_ = head("POST", target, f"content-length: {len(body)}").replace(b"1.1", b"1.0")
+            assert sent(port, head_ + body).partition(b"\r\n\r\n")[2] == before + body
+
+
+def test_a_client_that_breaks_off_is_told_at_each_read() -> None:
+    told: list[str] = []
+    done = threading.Event()
+
+    def read_all(exchange: AsgiExchange) -> None:
+        while exchange.read():
+            pass
+
+    def read(exchange: AsgiExchange) -> None:
+        for _ in range(2):
+            with pytest.raises(ClientGone) as caught:
+                read_all(exchange)
+            told.append(str(caught.value))
+        done.set()
+
+    with served(read=read) as port:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head("POST", "read", "content-length: 10") + b"half")
+            time.sleep(0.1)
+        wait_for(done)
+    assert told == ["the client broke off"] * 2
+
+
+def test_what_does_not_answer_is_a_problem_whose_id_the_log_has(capfd: pytest.CaptureFixture[str]) -> None:
+    def trap(exchange: AsgiExchange) -> None:
+        raise WasmtimeError("a trap")
+
+    with served(trap=trap, silent=lambda exchange: None, ok=ok) as port:
+        for target in ("trap", "silent"):
+            top, _, body = sent(port, head("GET", target, "connection: close")).partition(b"\r\n\r\n")
+            problem = json.loads(body)
+            assert top.startswith(b"HTTP/1.1 500 ")
+            assert (problem["type"], problem["status"]) == ("/problems/internal-error", 500)
+            assert (problem["request_id"] in capfd.readouterr().err) == (target == "trap")
+        assert sent(port, head("GET", "ok", "connection: close")).endswith(b"ok")
+
+
+def test_half_an_answer_does_not_look_whole() -> None:
+    def half(exchange: AsgiExchange) -> None:
+        exchange.respond(200, [])
+        exchange.write(b"half")
+        raise WasmtimeError("a trap")
+
+    with served(half=half) as port:
+        assert sent(port, head("GET", "half")).endswith(b"4\r\nhalf\r\n")
+
+
+def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:
+    """Else the next request on it would be taken for that body."""
+    request = head("POST", "ok", "content-length: 5", "expect: 100-continue")
+    with served(ok=ok) as port:
+        answer = sent(port, request)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" in answer.lower()
