@@ -23,7 +23,7 @@ import uvicorn
 from wasmtime import WasmtimeError
 
 from embedded.component import Component
-from embedded.server import Application
+from embedded.server import Application, Protocol
 from embedded.store import FILE, Bucket, Database, SqliteBucket
 
 COMPONENT = "kv-batch"
@@ -151,7 +151,7 @@ def serve(arguments: argparse.Namespace) -> None:
     application = Application(component)
     config = uvicorn.Config(
         application,
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         access_log=False,

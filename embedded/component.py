@@ -7,6 +7,7 @@ thrown away, and the next request gets another.
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -127,5 +128,7 @@ def _cache_file(directory: Path) -> Path:
     quoted = str(cache).replace("\\", "\\\\").replace('"', '\\"')
     text = CACHE_FILE.format(directory=f'"{quoted}"')
     if not file.exists() or file.read_text() != text:
-        file.write_text(text)
+        part = cache / f"config.{os.getpid()}"
+        part.write_text(text)
+        part.replace(file)  # whole or not at all: another host may be starting beside this one
     return file

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from wasmtime import WasmtimeError
 
 from embedded.component import Component
@@ -29,39 +30,58 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+HALF_CLOSED = "kv-batch.half-closed"
+"""In the scope of a request whose client has closed its half of the connection: nothing more will come."""
+
+
+class Protocol(H11Protocol):
+    """uvicorn's HTTP, but a client that closes only its own half of the connection still gets its answer."""
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn narrows asyncio's contract to None
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        scope: Message = cycle.scope  # type: ignore[assignment]
+        scope[HALF_CLOSED] = True
+        cycle.message_event.set()
+        return True
+
+
 class AsgiExchange:
     """The two bodies of one request, for the thread that answers it."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, receive: Receive, send: Send, *, expects_continue: bool = False
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, scope: Message, receive: Receive, send: Send) -> None:
         self._loop = loop
+        self._scope = scope
         self._receive = receive
         self._send = send
-        self._expects_continue = expects_continue
         self._incoming: asyncio.Task[Message] | None = None
         self._ahead: Message | None = None
-        self._ended = False
+        fields = dict(scope["headers"])
+        self._ended = b"transfer-encoding" not in fields and fields.get(b"content-length", b"0") == b"0"
+        self._broken = False
         self.responded = False
         self.gone = False
 
     def read(self) -> bytes:
-        self._expects_continue = False  # the server says "100 Continue" when it is asked for the body
         while not self._ended:
+            if self._broken:
+                raise ClientGone("the client broke off")
             message = None if self.gone else self._on_loop(self._received())
             if message is None or message["type"] != "http.request":
                 self.gone = True
                 raise ClientGone("the client broke off")
             self._ended = not message.get("more_body", False)
+            self._broken = not self._ended and HALF_CLOSED in self._scope
             if chunk := message.get("body", b""):
                 return bytes(chunk)
         return b""
 
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        if self._expects_continue:
-            # The body was never asked for and may never come: what follows on this connection could be taken
-            # for it (RFC 9110 section 10.1.1).
+        if not self._ended:
+            # The rest of the body would be read only to be thrown away. One that waits for "100 Continue" may
+            # never come, and the next request be taken for it (RFC 9110 section 10.1.1).
             fields.append((b"connection", b"close"))
         self.responded = True
         self._put({"type": "http.response.start", "status": status, "headers": fields})
@@ -138,8 +158,7 @@ class Application:
         if scope["type"] != "http":
             return
         loop = asyncio.get_running_loop()
-        expects = (b"expect", b"100-continue") in [(name, value.lower()) for name, value in scope["headers"]]
-        exchange = AsgiExchange(loop, receive, send, expects_continue=expects)
+        exchange = AsgiExchange(loop, scope, receive, send)
         target = _origin_form(scope["raw_path"].decode("latin-1"))
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")

@@ -23,8 +23,8 @@ BATCH_CAP = 4 * 1024 * 1024
 """Bytes that one get-many may bring, where Spin allows RESULT_CAP: on its way into a component a byte takes
 32 here (wit/world.wit, large-value). What is refused for it is asked for again in smaller parts."""
 
-LOCK_SECONDS = 30
-"""How long to wait for another process that is writing to the file."""
+LOCK_SECONDS = 5
+"""How long to wait for another process that is writing to the file, as Spin does. All threads wait."""
 
 Pair = tuple[str, bytes]
 

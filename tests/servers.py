@@ -58,6 +58,11 @@ class Server:
             self.process.send_signal(how)
         return self.process.wait(30)
 
+    def kill(self) -> None:
+        """Ends the host at once (SIGKILL), with the processes that it started: Spin serves in a child."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
 
 def why_not(host: str) -> str | None:
     """Why this machine cannot run a host; None where it can."""
@@ -109,6 +114,7 @@ def serving(host: str, data: Path, *arguments: str, **variables: str) -> Iterato
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     server = Server(host, port, process, log, data)
     try:
@@ -118,8 +124,7 @@ def serving(host: str, data: Path, *arguments: str, **variables: str) -> Iterato
         try:
             server.stop()
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            server.kill()
 
 
 def _wait(server: Server) -> None:
