@@ -100,6 +100,10 @@ check-python:
 		echo "$(PYTHON) has no venv with pip in it (Debian: apt install python3-venv)." >&2; \
 		exit 1; }
 
+# The raw batch interface over HTTP, which tests/backends compares with (only where there is a `spin`).
+build/raw.wasm: tests/backends/raw/raw.py $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(SERVICE_WORLD),-p tests/backends/raw raw)
+
 # Written under another name and then moved: a build that fails or is broken off leaves the last good
 # component, and a gateway that is running never sees half a file. The name has the shell's process id,
 # so that two builds at once do not write into one file.

@@ -26,12 +26,23 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 
 from kv_batch.gateway import Gateway
 from kv_batch.http import BodyCutShort, Request, header_map
-from kv_batch.wit import Wit, WitBucket, open_bucket
+from kv_batch.wit import Asynchronous, Wit, WitBucket, open_bucket
 
 READ_BYTES = 256 * 1024
 """The most that one read of a request's body takes."""
 
-WIT = Wit(wasi_keyvalue_store, batch, Err, key_value)
+
+async def wait(seconds: float) -> None:
+    """Waits, and lets the instance's other requests go on."""
+    await monotonic_clock.wait_for(int(seconds * 1e9))
+
+
+WIT = Wit(
+    wasi_keyvalue_store,
+    batch,
+    Err,
+    Asynchronous(key_value, wait, componentize_py_async_support.spawn),
+)
 
 
 class SpinHost:

@@ -29,6 +29,7 @@ from kv_batch.errors import (
     StoreError,
     StoreFailed,
     StoreNotGranted,
+    StoreSilent,
 )
 
 SMALLEST_STEP = 25
@@ -43,7 +44,7 @@ GIVE_UP_AFTER = 3
 WRITE_BYTES = 8 * 1024 * 1024
 """Bytes, about, after which a call is full. A call holds at least one pair, whatever its size."""
 
-_HOPELESS = (NoSuchStore, StoreNotGranted, StoreBusy)
+_HOPELESS = (NoSuchStore, StoreNotGranted, StoreBusy, StoreSilent)
 """What cutting the batch smaller cannot help against."""
 
 
@@ -197,13 +198,23 @@ class _GaveUp(Exception):
 
 @dataclass
 class _Write(Generic[Item]):
-    """One set_many or delete_many under way: what became of each key so far."""
+    """One set_many or delete_many under way: what became of each key so far.
+
+    Attributes:
+        call: The host call.
+        key_of: The key of one item.
+        limit: The most items that a call may hold.
+        applied: Keys whose call worked.
+        doubtful: Keys that were in a call which failed, with its reason. A smaller call may yet apply them.
+        failed_in_a_row: Calls of a single key that failed, since the last call that worked.
+        cause: The last error; None as long as nothing is given up.
+    """
 
     call: Callable[[Sequence[Item]], Awaitable[None]]
     key_of: Callable[[Item], str]
     limit: int
     applied: list[str] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    doubtful: dict[str, str] = field(default_factory=dict)
     failed_in_a_row: int = 0
     cause: StoreError | None = None
 
@@ -214,13 +225,18 @@ class _Write(Generic[Item]):
                 await self.send(items)
         except _GaveUp:
             pass
-        if not self.failed or self.cause is None:
+        if self.cause is None:
             return
         if not self.applied and isinstance(self.cause, NoSuchStore | StoreNotGranted):
             raise self.cause
-        seen = set(self.applied).union(key for key, _ in self.failed)
-        keys = (self.key_of(item) for items in todo for item in items)
-        raise BatchFailed(self.applied, self.failed, [key for key in keys if key not in seen], self.cause)
+        done = set(self.applied)
+        left = [key for items in todo for key in map(self.key_of, items) if key not in done]
+        raise BatchFailed(
+            self.applied,
+            [(key, self.doubtful[key]) for key in left if key in self.doubtful],
+            [key for key in left if key not in self.doubtful],
+            self.cause,
+        )
 
     async def send(self, items: list[Item]) -> bool:
         """Writes the items in as few calls as the backend takes; says whether one call did."""
@@ -234,14 +250,14 @@ class _Write(Generic[Item]):
             return False
         try:
             await self.call(items)
-        except _HOPELESS as error:
-            self.cause = error
-            self.failed += [(self.key_of(item), error.reason) for item in items]
-            raise _GaveUp from error
         except StoreError as error:
-            self.cause = error
+            if not isinstance(error, StoreSilent):
+                self.doubtful.update(dict.fromkeys(map(self.key_of, items), error.reason))
+            if isinstance(error, _HOPELESS):
+                self.cause = error
+                raise _GaveUp from error
             if len(items) == 1:
-                self.failed.append((self.key_of(items[0]), error.reason))
+                self.cause = error
                 self.failed_in_a_row += 1
                 if self.failed_in_a_row == GIVE_UP_AFTER:
                     raise _GaveUp from error

@@ -5,6 +5,7 @@
     │   ├── NoSuchStore         the host knows no store of that name
     │   ├── StoreNotGranted     the component may not open it
     │   ├── StoreBusy           the host said "too many requests"
+    │   ├── StoreSilent         the store is not there, so the call was not made
     │   └── StoreFailed         anything else, in the host's own words
     ├── BatchFailed             set_many or delete_many did a part of its work: which part
     └── Problem                 what a client is told (RFC 9457); made by the decoders and the routes
@@ -48,6 +49,10 @@ class StoreBusy(StoreError):
     """The host limits how many calls are under way at once, and this one was over it."""
 
 
+class StoreSilent(StoreError):
+    """The store gave no good answer to whether it is there. The call itself was not made."""
+
+
 class StoreFailed(StoreError):
     """`error::other`: an implementation-specific error, such as I/O."""
 
@@ -59,8 +64,9 @@ class BatchFailed(KvBatchError):
 
     Attributes:
         applied: Keys that were set or deleted.
-        failed: (key, reason) of the keys whose own call failed: the store holds the old value or the new.
-        not_attempted: Keys for which the store was never asked.
+        failed: (key, reason) of the keys that were in a call which failed, and in none that worked: the
+            store holds the old value or the new.
+        not_attempted: Keys that were in no call: the store holds what it held.
         cause: The last error that the store gave.
     """
 

@@ -19,16 +19,33 @@ In another guest than this project's::
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kv_batch.bucket import Learned
-from kv_batch.errors import NoSuchStore, StoreBusy, StoreError, StoreFailed, StoreNotGranted
+from kv_batch.errors import NoSuchStore, StoreBusy, StoreError, StoreFailed, StoreNotGranted, StoreSilent
 
 READS_AT_ONCE = 128
 """Single reads under way at once, where the host's `get` is async."""
+
+QUESTION = "kv-batch: are you there?"
+"""The key whose existence a store is asked for, to hear from it at all."""
+
+LATELY = 1.0
+"""Seconds for which a store that has answered is taken to be there."""
+
+PATIENCE = 5.0
+"""Seconds that a store has to say that it is there."""
+
+LONGEST_REASON = 300
+"""Characters of a reason that are told. Hosts show their errors as they debug them, at length."""
+
+# Spin shows an error of the AWS SDK with the whole response; this is what it is about.
+_AWS_ERROR = re.compile(r'code: Some\("([^"\\]*)"\), message: Some\("((?:[^"\\]|\\.)*)"\)')
 
 
 @dataclass(frozen=True)
@@ -39,13 +56,34 @@ class Wit:
         store: `wasi:keyvalue/store@0.2.0-draft2`.
         batch: `wasi:keyvalue/batch@0.2.0-draft2`.
         err: `componentize_py_types.Err`, the exception that carries the host's error in its `value`.
-        key_value: `spin:key-value/key-value@3.0.0`, where the host has it: its `get` is async.
+        asynchronous: What an asynchronous host has besides; None on another.
+        silent: Stores that have not answered yet, by label: they are still being asked.
     """
 
     store: Any
     batch: Any
     err: type[Exception]
-    key_value: Any = None
+    asynchronous: Asynchronous | None = None
+    silent: dict[str, WitBucket] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Asynchronous:
+    """What lets a guest wait for a store without being stopped by it.
+
+    A call of `wasi:keyvalue` blocks the instance, with all its requests, until the store answers: on Spin,
+    whose Redis client waits five minutes for a server that is gone, until then. So where there has been no
+    answer for a while, the store is first asked through `spin:key-value`, which can be given up.
+
+    Attributes:
+        key_value: `spin:key-value/key-value@3.0.0`, whose functions are async.
+        wait: Waits for so many seconds.
+        spawn: Runs a coroutine beside the request, and after it if need be.
+    """
+
+    key_value: Any
+    wait: Callable[[float], Awaitable[None]]
+    spawn: Callable[[Coroutine[Any, Any, None]], None]
 
 
 def store_error(value: object, key: str | None = None) -> StoreError:
@@ -55,7 +93,7 @@ def store_error(value: object, key: str | None = None) -> StoreError:
     in which Spin says that its limit on outbound connections is reached.
     """
     case = type(value).__name__
-    reason = str(getattr(value, "value", ""))
+    reason = _told(str(getattr(value, "value", "")))
     if case == "Error_NoSuchStore":
         return NoSuchStore("the host knows no such store")
     if case == "Error_AccessDenied":
@@ -67,14 +105,25 @@ def store_error(value: object, key: str | None = None) -> StoreError:
     return StoreFailed(reason or "the host gave no reason", key)
 
 
+def _told(reason: str) -> str:
+    if aws := _AWS_ERROR.search(reason):
+        reason = f"{aws[1]}: {aws[2]}"
+    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+
+
 async def open_bucket(wit: Wit, label: str) -> WitBucket:
     """The store of that label.
 
     Raises:
-        StoreNotGranted, NoSuchStore, StoreFailed: as the host says.
+        StoreNotGranted, NoSuchStore, StoreSilent, StoreFailed: as the host says.
     """
-    with _translated(wit):
-        return WitBucket(wit, label, wit.store.open(label))
+    bucket = wit.silent.pop(label, None) or WitBucket(wit, label)
+    try:
+        await bucket.ready()
+    except StoreSilent:
+        wit.silent[label] = bucket  # one question at a time, however many requests wait for its answer
+        raise
+    return bucket
 
 
 @contextmanager
@@ -93,28 +142,44 @@ def _translated(wit: Wit, key: str | None = None) -> Iterator[None]:
 class WitBucket:
     """An open bucket of the host, as `kv_batch.bucket.Bucket` has it."""
 
-    def __init__(self, wit: Wit, label: str, bucket: Any) -> None:
+    def __init__(self, wit: Wit, label: str) -> None:
         self._wit = wit
         self._label = label
-        self._bucket = bucket
+        self._bucket: Any = None
         self._async_store: Any = None
         self._learned = Learned()
+        self._answered = float("-inf")
+        self._asking = False
+        self._refusal: StoreError | None = None
 
     @property
     def learned(self) -> Learned:
         return self._learned
 
+    async def ready(self) -> Any:
+        """The host's bucket, of a store that has answered lately.
+
+        Raises:
+            StoreSilent: it does not answer.
+            StoreError: as the host says.
+        """
+        if self._wit.asynchronous is not None and time.monotonic() - self._answered > LATELY:
+            await self._ask(self._wit.asynchronous)
+        if self._bucket is None:
+            with self._answer():
+                self._bucket = self._wit.store.open(self._label)
+        return self._bucket
+
     async def get(self, key: str) -> bytes | None:
-        with _translated(self._wit, key):
-            value: bytes | None = self._bucket.get(key)
+        bucket = await self.ready()
+        with self._answer(key):
+            value: bytes | None = bucket.get(key)
             return value
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
-        if self._wit.key_value is None:
+        if self._wit.asynchronous is None:
             return [await self.get(key) for key in keys]
-        if self._async_store is None:
-            with _translated(self._wit):
-                self._async_store = await self._wit.key_value.Store.open(self._label)
+        await self.ready()
         values: list[bytes | None] = []
         for start in range(0, len(keys), READS_AT_ONCE):
             reads = [self._get_async(key) for key in keys[start : start + READS_AT_ONCE]]
@@ -125,31 +190,79 @@ class WitBucket:
                 values.append(value)
         return values
 
-    async def _get_async(self, key: str) -> bytes | None:
-        with _translated(self._wit, key):
-            value: bytes | None = await self._async_store.get(key)
-            return value
-
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        with _translated(self._wit):
-            pairs: list[tuple[str, bytes | None]] = self._wit.batch.get_many(self._bucket, keys)
+        bucket = await self.ready()
+        with self._answer():
+            pairs: list[tuple[str, bytes | None]] = self._wit.batch.get_many(bucket, keys)
             return pairs
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        with _translated(self._wit):
-            self._wit.batch.set_many(self._bucket, pairs)
+        bucket = await self.ready()
+        with self._answer():
+            self._wit.batch.set_many(bucket, pairs)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        with _translated(self._wit):
-            self._wit.batch.delete_many(self._bucket, keys)
+        bucket = await self.ready()
+        with self._answer():
+            self._wit.batch.delete_many(bucket, keys)
 
     async def list_keys(self) -> list[str]:
+        bucket = await self.ready()
         keys: list[str] = []
         cursor: str | None = None
-        with _translated(self._wit):
+        with self._answer():
             while True:
-                page = self._bucket.list_keys(cursor)
+                page = bucket.list_keys(cursor)
                 keys += page.keys
                 if page.cursor is None:
                     return keys
                 cursor = page.cursor
+
+    async def _get_async(self, key: str) -> bytes | None:
+        with self._answer(key):
+            value: bytes | None = await self._async_store.get(key)
+            return value
+
+    @contextmanager
+    def _answer(self, key: str | None = None) -> Iterator[None]:
+        """One call of the host. After one that failed, the store is asked whether it is there."""
+        try:
+            with _translated(self._wit, key):
+                yield
+        except StoreError:
+            self._answered = float("-inf")
+            raise
+        self._answered = time.monotonic()
+
+    async def _ask(self, host: Asynchronous) -> None:
+        """Returns once the store has said that it is there.
+
+        The question runs beside the request and may outlive it: it cannot be taken back. The requests that
+        wait for its answer look for it from time to time, since one request must not wake another.
+        """
+        if not self._asking:
+            self._asking = True
+            host.spawn(self._question(host))
+        pause, end = 0.001, time.monotonic() + PATIENCE
+        while self._asking:
+            if time.monotonic() > end:
+                raise StoreSilent(f"the store has not answered for {PATIENCE:.0f} seconds")
+            await host.wait(pause)
+            pause = min(2 * pause, 0.1)
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def _question(self, host: Asynchronous) -> None:
+        self._refusal = None
+        try:
+            with _translated(self._wit):
+                if self._async_store is None:
+                    self._async_store = await host.key_value.Store.open(self._label)
+                await self._async_store.exists(QUESTION)
+            self._answered = time.monotonic()
+        except StoreFailed as error:
+            self._refusal = StoreSilent(error.reason)
+        except StoreError as error:
+            self._refusal = error
+        finally:
+            self._asking = False

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,25 +80,24 @@ def free_port() -> int:
         return port
 
 
-def command(host: str, port: int, data: Path) -> list[str]:
+def command(host: str, port: int, data: Path, manifest: str = "spin.toml") -> list[str]:
     """How a host is started."""
+    listen = ["--listen", f"127.0.0.1:{port}"]
     if host == "spin":
-        return [
-            "spin",
-            "up",
-            "--from",
-            "spin.toml",
-            "--listen",
-            f"127.0.0.1:{port}",
-            "--state-dir",
-            str(data),
-        ]
-    return [sys.executable, "-m", "embedded", "--manifest", "spin.toml", "--component", "build/embedded.wasm",
-            "--listen", f"127.0.0.1:{port}", "--data", str(data)]  # fmt: skip
+        return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data)]
+    embedded = [sys.executable, "-m", "embedded", "--manifest", manifest]
+    return [*embedded, "--component", "build/embedded.wasm", *listen, "--data", str(data)]
 
 
 @contextmanager
-def serving(host: str, data: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+def serving(
+    host: str,
+    data: Path,
+    *arguments: str,
+    manifest: str = "spin.toml",
+    extra_environment: Mapping[str, str] | None = None,
+    **variables: str,
+) -> Iterator[Server]:
     """A host with the variables of the component given, open to anyone unless they say otherwise."""
     data.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -106,9 +105,10 @@ def serving(host: str, data: Path, *arguments: str, **variables: str) -> Iterato
     variables = {"anonymous": "write", **variables}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPIN_VARIABLE_")}
     environment |= {f"SPIN_VARIABLE_{name.upper()}": value for name, value in variables.items()}
+    environment |= extra_environment or {}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command(host, port, data), *arguments],
+            [*command(host, port, data, manifest), *arguments],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kv_batch.batch import GIVE_UP_AFTER, WRITE_BYTES, delete_many, get_many, set_many
+from kv_batch.batch import WRITE_BYTES, delete_many, get_many, set_many
 from kv_batch.bucket import MOST_KEYS
-from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted
+from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted, StoreSilent
 from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, SmallCap, Sqlite
 
 Result = TypeVar("Result")
@@ -160,8 +160,10 @@ def test_a_dead_backend_is_not_hammered() -> None:
     with pytest.raises(BatchFailed) as failure:
         run(delete_many(bucket, keys))
     error = failure.value
-    assert (error.applied, len(error.failed)) == ([], GIVE_UP_AFTER)
-    assert sorted([key for key, _ in error.failed] + error.not_attempted) == sorted(keys)
+    # All that was in the first call may have been changed by it; of the rest the store was never told.
+    assert error.applied == []
+    assert [key for key, _ in error.failed] == keys[:MOST_KEYS]
+    assert error.not_attempted == keys[MOST_KEYS:]
     assert len(bucket.calls) <= 20
     bucket.calls.clear()
     with pytest.raises(StoreFailed):
@@ -186,6 +188,34 @@ def test_a_busy_host_is_not_asked_again() -> None:
     assert len(bucket.calls) == 2
     assert isinstance(error.cause, StoreBusy)
     assert [len(error.applied), len(error.failed), len(error.not_attempted)] == [MOST_KEYS] * 3
+
+
+def test_a_key_of_a_failed_call_is_never_said_to_be_untouched() -> None:
+    class HalfDone(Down):
+        async def set_many(self, pairs):  # type: ignore[no-untyped-def]
+            self.data.update(pairs[: len(pairs) // 2])
+            await super().set_many(pairs)
+
+    bucket = HalfDone()
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [(f"k{i}", b"1") for i in range(100)]))
+    assert not set(bucket.data) & set(failure.value.not_attempted)
+    assert {key for key, _ in failure.value.failed} >= set(bucket.data)
+
+
+def test_a_store_that_is_not_there_is_asked_for_nothing() -> None:
+    class Silent(Sqlite):
+        async def set_many(self, pairs):  # type: ignore[no-untyped-def]
+            self.note("set_many", pairs)
+            if len(self.calls) > 1:
+                raise StoreSilent("the store has not answered for 5 seconds")
+
+    bucket = Silent()
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [(f"k{i}", b"1") for i in range(2 * MOST_KEYS)]))
+    error = failure.value
+    assert [len(error.applied), len(error.failed), len(error.not_attempted)] == [MOST_KEYS, 0, MOST_KEYS]
+    assert len(bucket.calls) == 2
 
 
 @pytest.mark.parametrize("refusal", [NoSuchStore, StoreNotGranted])

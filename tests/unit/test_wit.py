@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from kv_batch.batch import get_many
-from kv_batch.errors import NoSuchStore, StoreBusy, StoreError, StoreFailed, StoreNotGranted
-from kv_batch.wit import READS_AT_ONCE, Wit, open_bucket, store_error
+from kv_batch.batch import get_many, set_many
+from kv_batch.errors import (
+    BatchFailed,
+    NoSuchStore,
+    StoreBusy,
+    StoreError,
+    StoreFailed,
+    StoreNotGranted,
+    StoreSilent,
+)
+from kv_batch.wit import READS_AT_ONCE, Asynchronous, Wit, open_bucket, store_error
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
 
 CASES = [
@@ -33,6 +41,16 @@ def test_each_error_of_the_host_has_its_own(value: object, expected: type[StoreE
     error = store_error(value)
     assert type(error) is expected
     assert error.reason
+
+
+def test_a_reason_is_told_in_short() -> None:
+    aws = (
+        "ServiceError(ServiceError { source: Unhandled(Unhandled { source: ErrorMetadata { "
+        'code: Some("Valid"), message: Some("Too many \\"items\\""), extras: Some({}) }, '
+        'raw: Response { headers: {"secret": 1} } } })'
+    )
+    assert store_error(wasi_keyvalue_store.Error_Other(aws)).reason == 'Valid: Too many \\"items\\"'
+    assert len(store_error(wasi_keyvalue_store.Error_Other("x" * 10_000)).reason) == 301
 
 
 def test_no_error_of_the_interfaces_is_forgotten() -> None:
@@ -74,12 +92,23 @@ class AsyncStore:
     data: dict[str, bytes]
     fails: str = ""
     opened: int = 0
+    asked: int = 0
     under_way: int = 0
     most: int = 0
+    hangs: asyncio.Event | None = None
+    calls: list[str] = field(default_factory=list)
 
     async def open(self, _: str) -> AsyncStore:
         self.opened += 1
         return self
+
+    async def exists(self, key: str) -> bool:
+        self.asked += 1
+        if self.hangs is not None:
+            await self.hangs.wait()
+        if self.fails == "all":
+            raise Err(key_value.Error_Other("broken pipe"))
+        return key in self.data
 
     async def get(self, key: str) -> bytes | None:
         self.under_way += 1
@@ -93,14 +122,24 @@ class AsyncStore:
 
 def wit_over(store: AsyncStore) -> Wit:
     def refuse(*_: object) -> Any:
+        store.calls.append("get_many")
         raise Err(wasi_keyvalue_store.Error_Other("wrong number of arguments for 'keys' command"))
 
+    def set_many(_: object, pairs: list[tuple[str, bytes]]) -> None:
+        store.calls.append("set_many")
+        store.data.update(pairs)
+
     bucket = SimpleNamespace(get=store.data.get)
+    running: set[asyncio.Future[None]] = set()
     return Wit(
         SimpleNamespace(open=lambda _: bucket),
-        SimpleNamespace(get_many=refuse),
+        SimpleNamespace(get_many=refuse, set_many=set_many),
         Err,
-        SimpleNamespace(Store=store),
+        Asynchronous(
+            SimpleNamespace(Store=store),
+            asyncio.sleep,
+            lambda coroutine: running.add(asyncio.ensure_future(coroutine)),
+        ),
     )
 
 
@@ -124,6 +163,60 @@ def test_a_failing_single_read_leaves_none_running() -> None:
         with pytest.raises(StoreFailed) as failure:
             await get_many(bucket, [f"k{i}" for i in range(50)])
         assert (failure.value.key, store.under_way) == ("k5", 0)
+
+    asyncio.run(check())
+
+
+def test_a_store_that_answers_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = AsyncStore({})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        for _ in range(10):
+            await set_many(bucket, [("a", b"1")])
+        assert store.asked == 1
+        monkeypatch.setattr("kv_batch.wit.LATELY", -1.0)  # it was long ago
+        await set_many(bucket, [("a", b"1")])
+        assert store.asked == 2
+
+    asyncio.run(check())
+
+
+def test_a_silent_store_is_told_in_time_and_no_call_blocks_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kv_batch.wit.PATIENCE", 0.05)
+    store = AsyncStore({})
+
+    async def check() -> None:
+        store.hangs = asyncio.Event()
+        wit = wit_over(store)
+        for _ in range(3):
+            with pytest.raises(StoreSilent, match="has not answered"):
+                await open_bucket(wit, "default")
+        assert (store.opened, store.asked, store.calls) == (1, 1, [])  # one question, however often it is put
+        store.hangs.set()
+        await asyncio.sleep(0)
+        bucket = await open_bucket(wit, "default")
+        await set_many(bucket, [("a", b"1")])
+        assert store.calls == ["set_many"]
+
+    asyncio.run(check())
+
+
+def test_after_a_failed_call_the_store_is_asked_whether_it_is_there() -> None:
+    store = AsyncStore({})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        with pytest.raises(StoreFailed):
+            await bucket.get_many(["a", "b"])
+        assert store.asked == 1
+        store.fails = "all"
+        with pytest.raises(BatchFailed) as failure:
+            await set_many(bucket, [("a", b"1"), ("b", b"2")])
+        assert store.asked == 2
+        assert (failure.value.failed, failure.value.not_attempted) == ([], ["a", "b"])
+        assert failure.value.cause.reason == "broken pipe"
+        assert "set_many" not in store.calls
 
     asyncio.run(check())
 

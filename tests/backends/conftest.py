@@ -1,0 +1,57 @@
+"""The engines of the backends suite, each behind Spin twice: once raw, once through kv-batch."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.backends.behind_spin import SEEN, Backend, spin_over
+from tests.backends.contract import RIGHT, Gateway, Raw
+from tests.backends.engines import ENGINES, why_not
+from tests.servers import ROOT
+from tests.servers import why_not as why_no_host
+
+
+@pytest.fixture(scope="session")
+def raw_component() -> None:
+    """The component that shows the raw interface, built."""
+    subprocess.run(["make", "-s", "build/raw.wasm"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="session", params=list(ENGINES))
+def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, raw_component: None
+) -> Iterator[Backend]:
+    """An engine that this machine has."""
+    name = str(request.param)
+    missing = why_no_host("spin") or why_not(name)
+    if missing:
+        pytest.skip(f"{name}: {missing}")
+    data = tmp_path_factory.mktemp("engine")
+    with ExitStack() as stack:
+        engine = stack.enter_context(ENGINES[name](data))
+        server = spin_over(engine, data, stack)
+        # On SQLite the raw one must have the same file; Spin keeps that in its state directory.
+        raw = spin_over(engine, data, stack, manifest="tests/backends/raw/spin.toml")
+        yield Backend(name, engine, Raw(raw.url), Gateway(server.url), server, SEEN.setdefault(name, {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names every engine: what was seen on it, or why it was left out."""
+    terminalreporter.section("backends, under Spin")
+    for name in ENGINES:
+        missing = why_no_host("spin") or why_not(name)
+        if missing:
+            terminalreporter.write_line(f"{name}: SKIPPED: {missing}")
+            continue
+        cases = SEEN.get(name, {}).values()
+        ours = sum(outcome == RIGHT for _, outcome in cases)
+        raw = sum(outcome != RIGHT for outcome, _ in cases)
+        terminalreporter.write_line(
+            f"{name}: kv-batch right in {ours} of {len(cases)} cases, of which the raw interface fails {raw}"
+            if cases
+            else f"{name}: not asked for"
+        )

@@ -1,0 +1,77 @@
+"""An engine that goes away and comes back, and one that several Spins share."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.backends.behind_spin import spin_over
+from tests.backends.contract import Gateway, Refused, numbered
+from tests.backends.engines import redis, why_not
+from tests.servers import why_not as why_no_host
+
+BOUND = 15
+"""Seconds in which an answer must come from a gateway whose store is gone."""
+
+RECONNECT = 150
+"""Seconds after which Spin has found a Redis that is back: after its first retry it waits for one to two
+minutes before each other (redis-rs 0.32)."""
+
+
+@pytest.fixture(autouse=True)
+def _needs() -> None:
+    missing = why_no_host("spin") or why_not("Redis")
+    if missing:
+        pytest.skip(f"Redis: {missing}")
+
+
+def test_a_store_that_goes_away_is_told_and_served_again_when_it_is_back(tmp_path: Path) -> None:
+    pairs = list(numbered(1_000).items())
+    keys = [key for key, _ in pairs]
+    with ExitStack() as stack:
+        with redis(tmp_path) as engine:
+            server = spin_over(engine, tmp_path, stack)
+            gateway = Gateway(server.url)
+            gateway.call("set_many", pairs)
+            assert gateway.call("get_many", keys) == pairs
+        for operation, items in (("set_many", pairs), ("delete_many", keys), ("get_many", keys)):
+            start = time.monotonic()
+            with pytest.raises(Refused) as down:
+                gateway.call(operation, items)
+            took = time.monotonic() - start
+            problem = down.value.problem
+            assert (problem["status"], problem["type"]) == (502, "/problems/store-failed")
+            assert took < BOUND
+            if operation != "get_many":
+                assert problem["applied"] == 0
+                named = [each["key"] for each in problem["failed"]] + problem["not_attempted"]
+                assert sorted(named) == sorted(keys)
+        with redis(tmp_path, engine.port):
+            end = time.monotonic() + RECONNECT
+            while True:  # Spin connects again by itself
+                try:
+                    gateway.call("set_many", pairs)
+                except Refused:
+                    assert time.monotonic() < end, "not served again"
+                    time.sleep(0.2)
+                else:
+                    break
+            assert gateway.call("get_many", keys) == pairs
+
+
+def test_two_spins_over_one_engine_read_each_others_writes(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        engine = stack.enter_context(redis(tmp_path))
+        first, second = (
+            Gateway(spin_over(engine, tmp_path / name, stack).url) for name in ("first", "second")
+        )
+        for turn in range(20):
+            for writer, reader in ((first, second), (second, first)):
+                pairs = [(f"key {i}", b"%d of turn %d" % (i, turn)) for i in range(50)]
+                writer.call("set_many", pairs)
+                assert reader.call("get_many", [key for key, _ in pairs]) == pairs
+                reader.call("delete_many", [key for key, _ in pairs])
+                assert all(value is None for _, value in writer.call("get_many", [key for key, _ in pairs]))
