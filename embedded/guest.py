@@ -63,12 +63,13 @@ class EmbeddedBatch:
                     large_value.append(value[start : start + LARGE].decode("latin-1"))
                 large_value.set(bucket.raw, key)
                 continue
-            if size + len(value) > LARGE:
+            if together and size + len(value) > LARGE:
                 batch.set_many(bucket.raw, together)
                 together, size = [], 0
             together.append((key, value))
             size += len(value)
-        batch.set_many(bucket.raw, together)
+        if together:  # after a large value there may be nothing left
+            batch.set_many(bucket.raw, together)
 
 
 WIT = Wit(EmbeddedBucket, EmbeddedBatch, Err)

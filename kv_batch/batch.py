@@ -227,8 +227,6 @@ class _Write(Generic[Item]):
             pass
         if self.cause is None:
             return
-        if not self.applied and isinstance(self.cause, NoSuchStore | StoreNotGranted):
-            raise self.cause
         done = set(self.applied)
         left = [key for items in todo for key in map(self.key_of, items) if key not in done]
         raise BatchFailed(
@@ -251,16 +249,8 @@ class _Write(Generic[Item]):
         try:
             await self.call(items)
         except StoreError as error:
-            if not isinstance(error, StoreSilent):
-                self.doubtful.update(dict.fromkeys(map(self.key_of, items), error.reason))
-            if isinstance(error, _HOPELESS):
-                self.cause = error
-                raise _GaveUp from error
+            self.take_note(items, error)
             if len(items) == 1:
-                self.cause = error
-                self.failed_in_a_row += 1
-                if self.failed_in_a_row == GIVE_UP_AFTER:
-                    raise _GaveUp from error
                 return False
         else:
             self.applied += map(self.key_of, items)
@@ -273,3 +263,15 @@ class _Write(Generic[Item]):
             # Together refused, apart taken: it was their number, not one of them.
             self.limit = min(self.limit, half)
         return False
+
+    def take_note(self, items: list[Item], error: StoreError) -> None:
+        """Keeps what a failed call leaves behind, and gives up where another would be no use."""
+        if isinstance(error, NoSuchStore | StoreNotGranted) and not self.applied and not self.doubtful:
+            raise error  # nothing was done
+        if not isinstance(error, StoreSilent):
+            self.doubtful.update(dict.fromkeys(map(self.key_of, items), error.reason))
+        if isinstance(error, _HOPELESS) or len(items) == 1:
+            self.cause = error
+            self.failed_in_a_row += 1
+            if isinstance(error, _HOPELESS) or self.failed_in_a_row == GIVE_UP_AFTER:
+                raise _GaveUp from error

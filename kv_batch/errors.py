@@ -67,7 +67,7 @@ class BatchFailed(KvBatchError):
         failed: (key, reason) of the keys that were in a call which failed, and in none that worked: the
             store holds the old value or the new.
         not_attempted: Keys that were in no call: the store holds what it held.
-        cause: The last error that the store gave.
+        cause: The last error of a call that was not tried again in parts.
     """
 
     def __init__(

@@ -54,6 +54,7 @@ class Case:
         items: Keys, or pairs to set.
         stored: What the store holds before.
         after: For a write, what it must hold after, where that is not plain: None for a key that is gone.
+        about_order: Whether the order is what it is about: the raw interface is excused for it elsewhere.
     """
 
     promise: str
@@ -61,6 +62,7 @@ class Case:
     items: Sequence[Any]
     stored: dict[str, bytes] = field(default_factory=dict)
     after: Mapping[str, bytes | None] | None = None
+    about_order: bool = False
 
     @property
     def name(self) -> str:
@@ -86,7 +88,8 @@ MANY = numbered(5_000)
 CASES = [
     Case("a key that is not there has its pair", "get_many", ["a", "missing", "b"], ABC),
     Case("nothing that is asked is there", "get_many", ["x", "y", "z"], ABC),
-    Case("pairs come in the order asked", "get_many", ["c", "a", "b"], ABC),
+    Case("pairs come in the order asked", "get_many", [f"key {i}" for i in reversed(range(30))], numbered(30),
+         about_order=True),
     Case("a key asked twice is answered twice", "get_many", ["a", "b", "a"], ABC),
     Case("one key", "get_many", ["a"], ABC),
     Case("one key that is not there", "get_many", ["missing"], ABC),
@@ -115,9 +118,9 @@ CASES = [
 ]  # fmt: skip
 
 
-def compared(answer: Pairs, expected: Pairs) -> str:
+def compared(answer: Pairs, expected: Pairs, *, in_order: bool) -> str:
     """What is wrong with an answer, in a few words."""
-    if answer == expected:
+    if answer == expected or (not in_order and sorted(map(repr, answer)) == sorted(map(repr, expected))):
         return RIGHT
     asked = {key for key, _ in expected}
     if any(key not in asked for key, _ in answer):
@@ -211,7 +214,8 @@ def outcome(case: Case, through: Raw | Gateway, gateway: Gateway) -> str:
     except Refused as refusal:
         return str(refusal)
     if case.operation == "get_many":
-        return compared(answer, case.answer())
+        in_order = case.about_order or isinstance(through, Gateway)
+        return compared(answer, case.answer(), in_order=in_order)
     touched = case.touched()
     held = dict(gateway.call("get_many", list(touched)))
     return RIGHT if held == touched else "a wrong value"

@@ -1,0 +1,86 @@
+"""The files of deploy/ are what Spin wants, each tried as far as a machine without a cloud allows."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.backends.behind_spin import spin_over
+from tests.backends.contract import Gateway, numbered
+from tests.backends.engines import Engine, moto, redis, why_not
+from tests.servers import ROOT
+from tests.servers import why_not as why_no_host
+
+
+@pytest.fixture(autouse=True)
+def _needs() -> None:
+    missing = why_no_host("spin")
+    if missing:
+        pytest.skip(f"spin: {missing}")
+
+
+def deployed(name: str) -> str:
+    return (ROOT / "deploy" / name).read_text()
+
+
+def manifest_with(stores: str, data: Path) -> str:
+    """The manifest, with other stores granted."""
+    text = (ROOT / "spin.toml").read_text()
+    granted = text.replace('key_value_stores = ["default"]', f"key_value_stores = {stores}")
+    assert granted != text
+    file = data / "spin.toml"
+    file.write_text(granted.replace('source = "build/', f'source = "{ROOT}/build/'))
+    return str(file)
+
+
+def kept(url: str) -> None:
+    gateway = Gateway(url)
+    pairs = list(numbered(200).items())
+    gateway.hold(dict(pairs))
+    assert gateway.call("get_many", [key for key, _ in pairs]) == pairs
+
+
+def test_redis(tmp_path: Path) -> None:
+    if missing := why_not("Redis"):
+        pytest.skip(f"Redis: {missing}")
+    with ExitStack() as stack:
+        engine = stack.enter_context(redis(tmp_path))
+        config = deployed("redis.toml").replace("127.0.0.1:6379", f"127.0.0.1:{engine.port}")
+        kept(spin_over(replace(engine, runtime_config=config), tmp_path, stack).url)
+
+
+def test_dynamodb(tmp_path: Path) -> None:
+    if missing := why_not("DynamoDB (moto)"):
+        pytest.skip(f"DynamoDB: {missing}")
+    with ExitStack() as stack:
+        engine = stack.enter_context(moto(tmp_path))
+        config = deployed("aws_dynamo.toml")
+        kept(spin_over(replace(engine, runtime_config=config), tmp_path, stack).url)
+
+
+def test_cosmos_is_taken_by_spin_but_not_reached(tmp_path: Path) -> None:
+    """No request is made: it would leave the machine."""
+    with ExitStack() as stack:
+        server = spin_over(Engine(deployed("azure_cosmos.toml")), tmp_path, stack)
+        assert "Azure CosmosDB" in server.logged()
+
+
+def test_a_second_store_beside_the_default_one(tmp_path: Path) -> None:
+    if missing := why_not("Redis"):
+        pytest.skip(f"Redis: {missing}")
+    with ExitStack() as stack:
+        engine = stack.enter_context(redis(tmp_path))
+        config = deployed("two-stores.toml").replace("127.0.0.1:6379", f"127.0.0.1:{engine.port}")
+        manifest = manifest_with('["default", "cache"]', tmp_path)
+        server = spin_over(replace(engine, runtime_config=config), tmp_path, stack, manifest=manifest)
+        for store in ("default", "cache"):
+            body = {"pairs": [{"key": "where", "value": store}]}
+            httpx.post(f"{server.url}/v1/{store}/set-many", json=body).raise_for_status()
+        for store in ("default", "cache"):
+            answer = httpx.get(f"{server.url}/v1/{store}?key=where")
+            assert answer.json() == {"pairs": [{"key": "where", "value": store}]}
+        assert httpx.get(f"{server.url}/v1/other?key=where").status_code == 403
