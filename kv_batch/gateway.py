@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from kv_batch.auth import require, scope_of
 from kv_batch.batch import delete_many, read_parts, set_many
 from kv_batch.bucket import Bucket
-from kv_batch.errors import NoSuchStore, Problem
+from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreBusy, StoreFailed, StoreSilent
 from kv_batch.form import FormDecoder
 from kv_batch.host import Host
 from kv_batch.http import Request, Response
@@ -133,7 +133,7 @@ async def post_set_many(gateway: Gateway, call: Call) -> Response:
         pairs = await _read_form(call)
     else:
         pairs = decode_pairs(await _read(call), call.limits)
-    await gateway.with_bucket(call.store, lambda bucket: set_many(bucket, pairs))
+    await _write(gateway, call, [key for key, _ in pairs], lambda bucket: set_many(bucket, pairs))
     return _json({"pairs": len(pairs)})
 
 
@@ -206,8 +206,18 @@ async def _get_many(gateway: Gateway, call: Call, keys: list[str], always_base64
 
 
 async def _delete_many(gateway: Gateway, call: Call, keys: list[str]) -> Response:
-    await gateway.with_bucket(call.store, lambda bucket: delete_many(bucket, keys))
+    await _write(gateway, call, keys, lambda bucket: delete_many(bucket, keys))
     return _json({"keys": len(keys)})
+
+
+async def _write(
+    gateway: Gateway, call: Call, keys: list[str], operation: Callable[[Bucket], Awaitable[None]]
+) -> None:
+    try:
+        await gateway.with_bucket(call.store, operation)
+    except (StoreBusy, StoreFailed, StoreSilent) as error:
+        # The store could not even be opened, which a client is told in the same words as of a batch.
+        raise BatchFailed([], [], list(dict.fromkeys(keys)), error) from error
 
 
 def _accept(call: Call, *types: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kv_batch.bucket import Bucket
-from kv_batch.errors import KvBatchError, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted
+from kv_batch.errors import KvBatchError, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted, StoreSilent
 from kv_batch.gateway import Gateway
 from kv_batch.http import BodyCutShort, Request, Response, header_map
 from kv_batch.problems import PROBLEMS
@@ -265,6 +265,7 @@ def test_a_body_cut_short_changes_nothing_even_if_it_looks_whole(chunks: list[by
         (StoreNotGranted("x"), "store-not-granted"),
         (StoreBusy("too many requests"), "store-busy"),
         (StoreFailed("connection refused"), "store-failed"),
+        (StoreSilent("the store has not answered"), "store-failed"),
     ],
 )
 def test_a_store_that_cannot_be_opened_is_told_as_it_is(bucket: KvBatchError, expected: str) -> None:
@@ -275,6 +276,9 @@ def test_a_store_that_cannot_be_opened_is_told_as_it_is(bucket: KvBatchError, ex
         answer = ask(SmallHost(bucket), "POST", f"/v1/default/{target}", body)
         assert code(answer) == expected
         assert ("retry-after" in dict(answer.headers)) is (expected == "store-busy")
+        if target == "set-many" and expected in ("store-busy", "store-failed"):
+            told = problem(answer)
+            assert (told["applied"], told["failed"], told["not_attempted"]) == (0, [], ["a"])
 
 
 def test_a_partial_failure_is_told_whole() -> None:
