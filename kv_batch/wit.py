@@ -57,14 +57,14 @@ class Wit:
         batch: `wasi:keyvalue/batch@0.2.0-draft2`.
         err: `componentize_py_types.Err`, the exception that carries the host's error in its `value`.
         asynchronous: What an asynchronous host has besides; None on another.
-        silent: Stores that have not answered yet, by label: they are still being asked.
+        opening: Buckets of stores that have not answered yet, by label.
     """
 
     store: Any
     batch: Any
     err: type[Exception]
     asynchronous: Asynchronous | None = None
-    silent: dict[str, WitBucket] = field(default_factory=dict)
+    opening: dict[str, WitBucket] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,16 @@ async def open_bucket(wit: Wit, label: str) -> WitBucket:
     Raises:
         StoreNotGranted, NoSuchStore, StoreSilent, StoreFailed: as the host says.
     """
-    bucket = wit.silent.pop(label, None) or WitBucket(wit, label)
+    # One bucket is opened, and so one question asked, however many requests wait for it.
+    bucket = wit.opening.setdefault(label, WitBucket(wit, label))
     try:
         await bucket.ready()
     except StoreSilent:
-        wit.silent[label] = bucket  # one question at a time, however many requests wait for its answer
+        raise  # it stays there: the store is still being asked
+    except StoreError:
+        wit.opening.pop(label, None)
         raise
+    wit.opening.pop(label, None)
     return bucket
 
 
