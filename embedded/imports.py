@@ -11,7 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from wasmtime import StoreContext, WasmtimeError
 from wasmtime import _ffi as ffi
@@ -67,6 +67,7 @@ _NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
 
 Function = Callable[..., bytes | None]
 Argument = Callable[[int], Any]
+Value = TypeVar("Value")
 Callback = Any
 
 
@@ -147,8 +148,7 @@ class Imports:
         return values.success(values.resource(ctypes.addressof(handle._consume().contents)))
 
     def _config_get(self, key: str) -> bytes:
-        value = self._config.get(key)
-        return values.success(values.option(None if value is None else values.string(value)))
+        return values.success(_optional(self._config.get(key), values.string))
 
     def _config_get_all(self) -> bytes:
         pairs = (values.row(values.string(key), values.string(value)) for key, value in self._config.items())
@@ -167,7 +167,7 @@ def _or_error(call: Callable[[], bytes | None]) -> bytes:
 
 
 def _get(bucket: Bucket, key: str) -> bytes:
-    return _or_error(lambda: _optional_octets(bucket.get(key)))
+    return _or_error(lambda: _optional(bucket.get(key), values.octets))
 
 
 def _set(bucket: Bucket, key: str, value: bytes) -> bytes:
@@ -194,7 +194,7 @@ def _get_many(bucket: Bucket, keys: Sequence[str]) -> bytes:
     def call() -> bytes:
         pairs = bucket.get_many(keys)
         return values.sequence(
-            values.row(values.string(key), _optional_octets(value)) for key, value in pairs
+            values.row(values.string(key), _optional(value, values.octets)) for key, value in pairs
         )
 
     return _or_error(call)
@@ -212,11 +212,7 @@ def _delete_many(bucket: Bucket, keys: Sequence[str]) -> bytes:
 
 
 def _get_large(bucket: Bucket, key: str) -> bytes:
-    def call() -> bytes:
-        value = bucket.get(key)
-        return values.option(None if value is None else values.latin1(value))
-
-    return _or_error(call)
+    return _or_error(lambda: _optional(bucket.get(key), values.latin1))
 
 
 def _append(chunk: bytes) -> None:
@@ -247,8 +243,8 @@ def _write(chunk: bytes) -> bytes:
     return values.boolean(under_way.exchange.write(chunk))
 
 
-def _optional_octets(value: bytes | None) -> bytes:
-    return values.option(None if value is None else values.octets(value))
+def _optional(value: Value | None, pack: Callable[[Value], bytes]) -> bytes:
+    return values.option(None if value is None else pack(value))
 
 
 def _optional_string(address: int) -> str | None:

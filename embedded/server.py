@@ -7,7 +7,6 @@ thread that sends waits until the loop has sent. That is the whole of the back-p
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import traceback
 import uuid
@@ -20,6 +19,8 @@ from wasmtime import WasmtimeError
 
 from embedded.component import Component
 from embedded.imports import ClientGone
+from kv_batch.errors import Problem
+from kv_batch.problems import answer
 
 INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
@@ -193,15 +194,8 @@ class Application:
         exchange.end()
 
     def _apologise(self, exchange: AsgiExchange, request_id: str) -> None:
-        body = json.dumps(
-            {
-                "type": "/problems/internal-error",
-                "title": "The gateway has a defect",
-                "status": 500,
-                "detail": "This is a defect of the gateway, not of the request. Its log has the rest.",
-                "request_id": request_id,
-            }
-        ).encode()
-        length = ("content-length", str(len(body)))
-        exchange.respond(500, [("content-type", "application/problem+json"), length])
-        exchange.write(body)
+        detail = "This is a defect of the gateway, not of the request. Its log has the rest."
+        response = answer(Problem("internal-error", detail, request_id=request_id))
+        exchange.respond(response.status, response.headers)
+        assert isinstance(response.body, bytes)  # noqa: S101 - a problem is never streamed
+        exchange.write(response.body)

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import httpx
 
+from tests.wire import value_of, wire_pair
+
 Pairs = list[tuple[str, bytes | None]]
 Operation = Literal["get_many", "set_many", "delete_many"]
 
@@ -169,8 +171,7 @@ class Gateway:
         """Makes one request. Raises Refused."""
         body: dict[str, Any] = {"keys": list(items)}
         if operation == "set_many":
-            encoded = ((key, base64.b64encode(value).decode()) for key, value in items)
-            body = {"pairs": [{"key": key, "value": value, "encoding": "base64"} for key, value in encoded]}
+            body = {"pairs": [wire_pair(key, value) for key, value in items]}
         answer = self._client.post(f"/default/{operation.replace('_', '-')}", json=body)
         if answer.status_code != 200:
             raise Refused(answer.text[:2_000], answer.json())
@@ -195,15 +196,6 @@ class Refused(Exception):
     def __init__(self, outcome: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(outcome)
         self.problem = problem or {}
-
-
-def value_of(pair: dict[str, Any]) -> bytes | None:
-    """The value of a pair on the wire."""
-    if pair["value"] is None:
-        return None
-    return (
-        base64.b64decode(pair["value"]) if pair.get("encoding") == "base64" else str(pair["value"]).encode()
-    )
 
 
 def outcome(case: Case, through: Raw | Gateway, gateway: Gateway) -> str:

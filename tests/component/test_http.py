@@ -12,7 +12,6 @@ import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -20,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.servers import Server, serving
+from tests.wire import value_of, wire_pair
 
 JSON = {"content-type": "application/json"}
 EVERY_BYTE = bytes(range(256))
@@ -47,20 +47,10 @@ def set_many(client: httpx.Client, pairs: dict[str, bytes]) -> None:
     assert (answer.status_code, answer.json()) == (200, {"pairs": len(pairs)})
 
 
-def wire_pair(key: str, value: bytes) -> dict[str, str]:
-    return {"key": key, "value": base64.b64encode(value).decode(), "encoding": "base64"}
-
-
 def get_many(client: httpx.Client, keys: list[str]) -> list[tuple[str, bytes | None]]:
     answer = client.post("/default/get-many", json={"keys": keys})
     assert answer.status_code == 200
     return [(pair["key"], value_of(pair)) for pair in answer.json()["pairs"]]
-
-
-def value_of(pair: dict[str, Any]) -> bytes | None:
-    if pair["value"] is None:
-        return None
-    return base64.b64decode(pair["value"]) if pair.get("encoding") == "base64" else pair["value"].encode()
 
 
 def code(answer: httpx.Response) -> str:
