@@ -6,7 +6,8 @@ gateway, whose buckets are those of `wasi:keyvalue`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import componentize_py_async_support
 import wit_world
@@ -90,32 +91,43 @@ class HttpHandler(wit_world.exports.HttpHandler):
         target = request.get_path_with_query() or "/"
         headers = header_map(request.get_headers().copy_all())
         reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
-        with reader:
-            response = await GATEWAY.handle(Request(name, target, headers, SpinBody(reader, trailers)))
+        response = await GATEWAY.handle(Request(name, target, headers, SpinBody(reader, trailers)))
+        if isinstance(response.body, bytes):
+            _close(reader)  # what was not read of it never will be
         # Spin sends the head of an answer and its body in two writes, and without TCP_NODELAY the second
         # waits 40 ms for the client to acknowledge the first, unless the body is there when the head goes
         # out. A store call that blocks the thread (SQLite) makes it late; one real suspension mends that.
         # It can go when Spin sets TCP_NODELAY.
         await monotonic_clock.wait_for(1)
         writer, body = wit_world.byte_stream()
-        componentize_py_async_support.spawn(_write(writer, response.body, name == "HEAD"))
+        componentize_py_async_support.spawn(_send(writer, response.body, reader, name == "HEAD"))
         fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
         answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
         answer.set_status_code(response.status)
         return answer
 
 
-async def _write(writer: ByteStreamWriter, body: bytes | AsyncIterator[bytes], head: bool) -> None:
-    with writer:
-        if head:
-            return
+async def _send(
+    writer: ByteStreamWriter, body: bytes | AsyncGenerator[bytes, None], reader: ByteStreamReader, head: bool
+) -> None:
+    """Sends the body of an answer, which may be made of that of the request as it comes."""
+    with reader, writer:
         if isinstance(body, bytes):
-            await writer.write_all(body)
+            if not head:
+                await writer.write_all(body)
             return
-        async for chunk in body:
-            await writer.write_all(chunk)
-            if writer.reader_dropped:  # The client is gone.
+        async with aclosing(body):
+            if head:
                 return
+            async for chunk in body:
+                await writer.write_all(chunk)
+                if writer.reader_dropped:  # The client is gone.
+                    return
+
+
+def _close(stream: ByteStreamReader) -> None:
+    with stream:
+        pass
 
 
 def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:

@@ -7,6 +7,7 @@ their end at the first step.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 import wit_world.exports
@@ -116,14 +117,16 @@ class Gateway(wit_world.exports.Gateway):
 async def _handle(request: Request) -> None:
     response = await CORE.handle(request)
     exchange.respond(response.status, response.headers)
-    if request.method == "HEAD":
-        return
     if isinstance(response.body, bytes):
-        _write(response.body)
+        if request.method != "HEAD":
+            _write(response.body)
         return
-    async for chunk in response.body:
-        if not _write(chunk):
+    async with aclosing(response.body) as chunks:
+        if request.method == "HEAD":
             return
+        async for chunk in chunks:
+            if not _write(chunk):
+                return
 
 
 def _write(data: bytes) -> bool:

@@ -16,7 +16,7 @@ a host function that is async (`spin:key-value@3.0.0`), and a coroutine is how P
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, TypeVar
@@ -40,6 +40,12 @@ SINGLE_READS = 128
 
 GIVE_UP_AFTER = 3
 """Single keys that may fail in a row before a write stops: by then it is the store, not the keys."""
+
+FIRST_KEYS = 100
+"""Keys in the first part of a read that is cut by bytes: what the values are like is not known yet."""
+
+GROWTH = 4
+"""How many times as many keys as the last such part the next may have."""
 
 WRITE_BYTES = 8 * 1024 * 1024
 """Bytes, about, after which a call is full. A call holds at least one pair, whatever its size."""
@@ -91,39 +97,78 @@ async def delete_many(bucket: Bucket, keys: Iterable[str]) -> None:
         bucket.learned.delete_many = min(write.limit, bucket.learned.delete_many)
 
 
-async def read_parts(bucket: Bucket, keys: Iterable[str]) -> AsyncIterator[dict[str, bytes | None]]:
+async def read_parts(
+    bucket: Bucket, keys: Iterable[str], about: int | None = None
+) -> AsyncGenerator[dict[str, bytes | None], None]:
     """get_many a host call at a time, so that the values need not all be held at once.
 
-    Yields dicts of key to value, which together hold each distinct key of `keys` once.
+    Yields dicts of key to value, which together hold each distinct key of `keys` once, in their order.
+    `about`: as of `Read`.
 
     Raises:
         StoreError: as get_many.
     """
-    learned = bucket.learned
-    distinct = list(dict.fromkeys(keys))
-    start = 0
-    size = learned.get_many
-    refused = 0  # the size of the last call that failed; 0 once a smaller one has shown what works
-    while start < len(distinct):
-        if learned.reads_in_batches is False:
-            size = SINGLE_READS
-        part = distinct[start : start + size]
-        try:
-            answer = await _read(bucket, part)
-        except _BatchRefused:
-            refused = len(part)
-            # Before halving all the way down on a backend that can read no batch at all, ask for just two.
-            size = 2 if learned.reads_in_batches is None else max(2, _half(refused))
-            continue
-        yield answer
-        start += len(part)
-        if refused and learned.reads_in_batches:
-            if size == 2 and _half(refused) > 2:
-                size = _half(refused)
+    read = Read(list(dict.fromkeys(keys)), about)
+    while read.left:
+        yield await read.next(bucket)
+
+
+@dataclass
+class Read:
+    """A get_many under way, a part at a time.
+
+    Attributes:
+        keys: What is read: no key twice.
+        about: Bytes, about, that a part should hold: it is cut by the size of the values that came before.
+            None for parts as large as the store takes.
+        start: How many of the keys have been read.
+    """
+
+    keys: list[str]
+    about: int | None = None
+    start: int = 0
+    _size: int | None = None
+    _wanted: int = FIRST_KEYS
+    _refused: int = 0  # the size of the last call that failed; 0 once a smaller one has shown what works
+
+    @property
+    def left(self) -> int:
+        """How many keys are still to be read."""
+        return len(self.keys) - self.start
+
+    async def next(self, bucket: Bucket) -> dict[str, bytes | None]:
+        """The next part: key to value, in the order of the keys.
+
+        Raises:
+            StoreError: as get_many. The same part may be asked for again.
+        """
+        learned = bucket.learned
+        size = self._size or learned.get_many
+        while True:
+            if learned.reads_in_batches is False:
+                size = SINGLE_READS
+            most = size if self.about is None else min(size, self._wanted)
+            part = self.keys[self.start : self.start + most]
+            try:
+                answer = await _read(bucket, part)
+                break
+            except _BatchRefused:
+                self._refused = len(part)
+                # Before halving all the way down where no batch can be read at all, ask for just two.
+                size = 2 if learned.reads_in_batches is None else max(2, _half(self._refused))
+        self.start += len(part)
+        if self._refused and learned.reads_in_batches:
+            if size == 2 and _half(self._refused) > 2:
+                size = _half(self._refused)
             else:
-                refused = 0
+                self._refused = 0
                 if size >= SMALLEST_STEP:
                     learned.get_many = min(size, learned.get_many)
+        self._size = size
+        if self.about is not None:
+            held = sum(map(len, filter(None, answer.values()))) + sum(map(len, answer))
+            self._wanted = max(1, min(self.about * len(answer) // (held or 1), GROWTH * len(answer)))
+        return answer
 
 
 class _BatchRefused(Exception):

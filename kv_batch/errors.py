@@ -8,6 +8,7 @@
     │   ├── StoreSilent         the store is not there, so the call was not made
     │   └── StoreFailed         anything else, in the host's own words
     ├── BatchFailed             set_many or delete_many did a part of its work: which part
+    ├── StreamFailed            the same of a stream of lines
     └── Problem                 what a client is told (RFC 9457); made by the decoders and the routes
 
 Host errors become `StoreError`s in one place, `kv_batch.wit`; all of these become an HTTP answer in one
@@ -85,6 +86,32 @@ class BatchFailed(KvBatchError):
         self.failed = failed
         self.not_attempted = not_attempted
         self.cause = cause
+
+
+class StreamFailed(KvBatchError):
+    """A stream of lines that was not written whole. It may be sent again as it is, or from `resume_line` on.
+
+    Attributes:
+        cause: What is wrong with the line that ended it, or the last error of the store.
+        applied: How many lines were applied.
+        failed: (key, reason) of the keys that were in a call which failed: the store holds the old value or
+            the new.
+        resume_line: The first line that the store did not take, from 1: all before it are applied. None
+            where it took all that it was given.
+    """
+
+    def __init__(
+        self,
+        cause: StoreError | Problem,
+        applied: int,
+        failed: list[tuple[str, str]],
+        resume_line: int | None,
+    ) -> None:
+        super().__init__(f"{applied} lines applied, {len(failed)} keys failed: {cause}")
+        self.cause = cause
+        self.applied = applied
+        self.failed = failed
+        self.resume_line = resume_line
 
 
 class Problem(KvBatchError):

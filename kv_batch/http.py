@@ -6,7 +6,7 @@ of what its host gives it and sends the `Response` back; nothing here knows eith
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -70,9 +70,10 @@ class Response:
     Attributes:
         status: The status code.
         headers: Names in lower case. A buffered answer has its `content-length` among them.
-        body: All of it, or the chunks of it as they come.
+        body: All of it, or the chunks of it as they come. Whoever takes it closes it (`aclose`), also unread
+            or half read; until then it may read the body of the request.
     """
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes | AsyncIterator[bytes] = b""
+    body: bytes | AsyncGenerator[bytes, None] = b""

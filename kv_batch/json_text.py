@@ -11,6 +11,7 @@ import json
 from typing import Final, NoReturn
 
 from kv_batch.errors import Problem
+from kv_batch.place import BODY, Line, Place
 
 DEEPEST: Final = 64
 """Levels of nesting that are always parsed; three times as many never are. The API needs 3, and CPython
@@ -22,7 +23,7 @@ Object = tuple[tuple[str, object], ...]
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 
 
-def parse(text: bytes) -> object:
+def parse(text: bytes, place: Place = BODY) -> object:
     """The JSON value that `text` holds: str, float, bool, None, list, or `Object`.
 
     Numbers are floats, also whole ones: no number means anything to this API, and a long one made an int
@@ -34,24 +35,29 @@ def parse(text: bytes) -> object:
     if too_deep(text):
         raise Problem(
             "malformed-body",
-            f"The body is nested more than {DEEPEST} levels deep, or its brackets do not match. "
+            f"{place} is nested more than {DEEPEST} levels deep, or its brackets do not match. "
             "The API needs three levels.",
-            pointer="",
+            place.where(),
         )
     try:
-        return _DECODER.decode(text.decode())
+        return decode(text.decode())
     except UnicodeDecodeError as error:
         raise Problem(
             "malformed-body",
-            f"The body is not UTF-8: byte {error.start} is 0x{text[error.start]:02x}. "
+            f"{place} is not UTF-8: byte {error.start} is 0x{text[error.start]:02x}. "
             'Send text as UTF-8, other bytes as base64 with "encoding": "base64".',
-            pointer="",
+            place.where(),
         ) from error
     except json.JSONDecodeError as error:
+        line = "" if isinstance(place, Line) else f"line {error.lineno}, "
         raise Problem(
             "malformed-body",
-            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-            pointer="",
+            f"{place} is not JSON: {error.msg} at {line}column {error.colno}.",
+            place.where(),
+        ) from error
+    except NoConstant as error:
+        raise Problem(
+            "malformed-body", f"{place} is not JSON: {error} is not a JSON value.", place.where()
         ) from error
 
 
@@ -78,12 +84,20 @@ def too_deep(text: bytes) -> bool:
     return text.count(b"[") + text.count(b"{") > DEEPEST
 
 
+class NoConstant(ValueError):
+    """NaN or Infinity, which Python's parser would take."""
+
+
 def _no_constant(name: str) -> NoReturn:
-    raise Problem("malformed-body", f"The body is not JSON: {name} is not a JSON value.", pointer="")
+    raise NoConstant(name)
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=tuple,
-    parse_int=float,
-    parse_constant=_no_constant,
-)
+decode: Final = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float, parse_constant=_no_constant).decode
+"""The value of text that is not too deep, as `parse` has it.
+
+Raises:
+    ValueError: it is no JSON.
+"""
+
+decode_dicts: Final = json.JSONDecoder(parse_int=float, parse_constant=_no_constant).decode
+"""The same with each object as a dict, which is faster, and forgets a repeated member but for its last."""

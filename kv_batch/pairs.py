@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from kv_batch.errors import Problem
 from kv_batch.json_text import parse
+from kv_batch.place import BODY, LONGEST_NAME, Place, Pointer, Where
 from kv_batch.settings import Limits
 
 # A string as JSON, without escapes of what is not ASCII: the C half of json.dumps.
 _quoted = json.encoder.encode_basestring
 
+_ESCAPED = bytes([*range(0x20), *b'"\\'])
+"""The bytes that cannot stand for themselves in a JSON string."""
+
 Pair = tuple[str, bytes]
-Where = dict[str, object]
-"""Where something stands in a body: `{"pointer": "/pairs/3"}`, or `{"line": 4}` in NDJSON."""
+
+PAIR = ("key", "value", "encoding")
+"""The members of a pair."""
 
 
 def decode_keys(body: bytes, limits: Limits) -> list[str]:
@@ -30,9 +35,9 @@ def decode_keys(body: bytes, limits: Limits) -> list[str]:
         Problem: `malformed-body`, `invalid-key`, `too-large`.
     """
     keys = _only_list(parse(body), "keys", limits)
-    if not _all_fit(keys, limits):
+    if not all_fit(keys, limits):
         for index, key in enumerate(keys):
-            check_key(key, limits, {"pointer": f"/keys/{index}"})
+            check_key(key, limits, Pointer(f"/keys/{index}").where())
     return keys  # type: ignore[return-value]
 
 
@@ -43,23 +48,33 @@ def decode_pairs(body: bytes, limits: Limits) -> list[Pair]:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
     """
     members = _only_list(parse(body), "pairs", limits)
-    return _plain_pairs(members, limits) or [
-        decode_pair(member, limits, f"/pairs/{index}") for index, member in enumerate(members)
+    return plain_pairs(members, limits) or [
+        decode_pair(member, limits, Pointer(f"/pairs/{index}")) for index, member in enumerate(members)
     ]
 
 
-def decode_pair(member: object, limits: Limits, pointer: str) -> Pair:
+def decode_pair(member: object, limits: Limits, place: Place) -> Pair:
     """One pair of a body: a key, and the value as it is to be stored.
 
     Raises:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
     """
-    names = _members(member, ("key", "value", "encoding"), pointer)
-    for name in ("key", "value"):
-        if name not in names:
-            raise Problem("malformed-body", f'{pointer} has no member "{name}".', pointer=pointer)
-    key = check_key(names["key"], limits, {"pointer": f"{pointer}/key"})
-    return key, _value(names, limits, pointer)
+    members = _members(member, PAIR, place)
+    _require(members, "key", place)
+    _require(members, "value", place)
+    key = check_key(members["key"], limits, place.where("key"))
+    return key, _value(members, limits, place)
+
+
+def decode_key(member: object, limits: Limits, place: Place) -> str:
+    """The key of `{"key": K}`. It may be a pair as well, whose value is ignored whatever it is.
+
+    Raises:
+        Problem: `malformed-body`, `invalid-key`.
+    """
+    members = _members(member, PAIR, place)
+    _require(members, "key", place)
+    return check_key(members["key"], limits, place.where("key"))
 
 
 def check_key(key: object, limits: Limits, where: Where) -> str:
@@ -118,70 +133,89 @@ def check_count(count: int, limits: Limits) -> None:
         )
 
 
-def encode_pairs(pairs: Iterable[tuple[str, bytes | None]], always_base64: bool) -> bytes:
-    """Pairs as JSON objects, with ", " between them: `{"key": "a", "value": "1"}, …`, in UTF-8.
+def encode_pairs(
+    pairs: Sequence[tuple[str, bytes | None]], always_base64: bool, between: bytes = b", "
+) -> bytes:
+    """Pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
 
     A value that is UTF-8 is text, unless `always_base64`; any other is base64; a missing one is null.
     """
-    return ", ".join([_pair_text(key, value, always_base64) for key, value in pairs]).encode()
+    plain = b"" if always_base64 else _encode_plain(pairs, between)
+    return plain or between.join([_encode_pair(key, value, always_base64) for key, value in pairs])
 
 
-def _pair_text(key: str, value: bytes | None, always_base64: bool) -> str:
+def _encode_plain(pairs: Sequence[tuple[str, bytes | None]], between: bytes) -> bytes:
+    """The pairs, if every value is there and is text, and nothing needs an escape; else nothing.
+
+    Made without a step of Python for each.
+    """
+    try:
+        keys, values = zip(*pairs, strict=True)
+        names = list(map(str.encode, keys))
+        text = b" ".join([*names, *values])  # not end to end: half a character must not find its other half
+        text.decode()
+    except (TypeError, ValueError):  # a missing value, one that is not UTF-8, or no pairs
+        return b""
+    if len(text.translate(None, _ESCAPED)) < len(text):
+        return b""
+    inner = (b'"}' + between + b'{"key": "').join(map(b'", "value": "'.join, zip(names, values, strict=True)))
+    return b'{"key": "' + inner + b'"}'
+
+
+def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> bytes:
     if value is None:
-        return f'{{"key": {_quoted(key)}, "value": null}}'
+        return f'{{"key": {_quoted(key)}, "value": null}}'.encode()
     if not always_base64:
         try:
-            return f'{{"key": {_quoted(key)}, "value": {_quoted(value.decode())}}}'
+            return f'{{"key": {_quoted(key)}, "value": {_quoted(value.decode())}}}'.encode()
         except UnicodeDecodeError:
             pass
     data = binascii.b2a_base64(value, newline=False).decode()
-    return f'{{"key": {_quoted(key)}, "value": "{data}", "encoding": "base64"}}'
+    return f'{{"key": {_quoted(key)}, "value": "{data}", "encoding": "base64"}}'.encode()
 
 
 def _only_list(document: object, name: str, limits: Limits) -> list[object]:
     """The list that is the one member of the document, not longer than a request may be."""
-    members = _members(document, (name,), "")
+    members = _members(document, (name,), BODY)
     value = members.get(name)
     if not isinstance(value, list):
         what = f"is {_kind(value)}" if name in members else "is missing"
         raise Problem(
             "malformed-body",
             f'The body must be {{"{name}": […]}}, and "{name}" {what}.',
-            pointer=f"/{name}" if name in members else "",
+            BODY.where(name if name in members else None),
         )
     check_count(len(value), limits)
     return value
 
 
-def _members(value: object, known: Sequence[str], pointer: str) -> dict[str, object]:
+def _members(value: object, known: Sequence[str], place: Place) -> dict[str, object]:
     """The members of an object that has none but the known ones, and none twice."""
     if not isinstance(value, tuple):
         raise Problem(
-            "malformed-body",
-            f"{pointer or 'The body'} must be an object, and it is {_kind(value)}.",
-            pointer=pointer,
+            "malformed-body", f"{place} must be an object, and it is {_kind(value)}.", place.where()
         )
     members = dict(value)
     if len(members) < len(value):
-        names = [name for name, _ in value]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Problem(
-            "malformed-body",
-            f"{pointer or 'The body'} has the member {json.dumps(twice)} twice.",
-            pointer=f"{pointer}/{_escaped(twice)}",
-        )
+        names = iter(members)  # in the order of the first of each
+        twice = next(name for name, _ in value if name != next(names, None))
+        raise Problem("malformed-body", f"{place} has the member {_told(twice)} twice.", place.where(twice))
     if not members.keys() <= set(known):
         unknown = next(name for name in members if name not in known)
         raise Problem(
             "malformed-body",
-            f"{pointer or 'The body'} has the unknown member {json.dumps(unknown)}. "
-            f"Known: {', '.join(known)}.",
-            pointer=f"{pointer}/{_escaped(unknown)}",
+            f"{place} has the unknown member {_told(unknown)}. Known: {', '.join(known)}.",
+            place.where(unknown),
         )
     return members
 
 
-def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
+def _require(members: dict[str, object], name: str, place: Place) -> None:
+    if name not in members:
+        raise Problem("malformed-body", f'{place} has no member "{name}".', place.where())
+
+
+def plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
     """The pairs, if all are good and have a key, a text value and nothing else, in this order; else none.
 
     Found without a step of Python for each. What it does not take is not wrong, only not plain.
@@ -196,12 +230,12 @@ def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
     except (TypeError, ValueError):  # not two members, not text, or a lone surrogate
         return []
     plain = set(key_names) == {"key"} and set(value_names) == {"value"}
-    if plain and _all_fit(keys, limits) and max(map(len, values)) <= limits.value_bytes:
+    if plain and all_fit(keys, limits) and max(map(len, values)) <= limits.value_bytes:
         return list(zip(keys, values, strict=True))
     return []
 
 
-def _all_fit(keys: Sequence[object], limits: Limits) -> bool:
+def all_fit(keys: Sequence[object], limits: Limits) -> bool:
     """Whether all are good keys, found without a step of Python for each; False may be wrong."""
     try:
         "".join(keys).encode()  # type: ignore[arg-type]
@@ -211,8 +245,8 @@ def _all_fit(keys: Sequence[object], limits: Limits) -> bool:
     return 4 * max(map(len, keys), default=0) <= limits.key_bytes  # type: ignore[arg-type]
 
 
-def _value(members: dict[str, object], limits: Limits, pointer: str) -> bytes:
-    where: Where = {"pointer": f"{pointer}/value"}
+def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
+    where = place.where("value")
     text = members["value"]
     if not isinstance(text, str):
         hint = " To remove a key, use delete-many." if text is None else ""
@@ -241,10 +275,15 @@ def _value(members: dict[str, object], limits: Limits, pointer: str) -> bytes:
         raise Problem(
             "invalid-value",
             'The one known encoding is "base64"; text has no member "encoding".',
-            pointer=f"{pointer}/encoding",
+            place.where("encoding"),
         )
     check_value_size(len(value), limits, where)
     return value
+
+
+def _told(name: str) -> str:
+    """A member's name as an error tells it: not at any length."""
+    return json.dumps(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
 
 
 def _kind(value: object) -> str:
@@ -254,8 +293,3 @@ def _kind(value: object) -> str:
     return {bool: "a boolean", float: "a number", str: "a string", list: "an array", tuple: "an object"}[
         type(value)
     ]
-
-
-def _escaped(name: str) -> str:
-    """A member's name as a token of a JSON Pointer (RFC 6901 section 3)."""
-    return name.replace("~", "~0").replace("/", "~1")

@@ -8,7 +8,15 @@ import traceback
 import uuid
 from typing import Final
 
-from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreBusy, StoreError, StoreNotGranted
+from kv_batch.errors import (
+    BatchFailed,
+    NoSuchStore,
+    Problem,
+    StoreBusy,
+    StoreError,
+    StoreNotGranted,
+    StreamFailed,
+)
 from kv_batch.http import BodyCutShort, Response
 
 PROBLEMS: Final[dict[str, tuple[int, str]]] = {
@@ -42,17 +50,25 @@ def answer(error: Exception) -> Response:
     """The answer that tells a client of `error`. One that nobody foresaw is logged, and told as little of
     as can be: `internal-error`, with the id under which the log has its traceback."""
     problem = _problem(error)
+    content = json.dumps(_document(problem)).encode() + b"\n"
+    headers = [("content-type", "application/problem+json"), ("content-length", str(len(content)))]
+    return Response(PROBLEMS[problem.code][0], headers + problem.headers, content)
+
+
+def line(error: Exception) -> bytes:
+    """The same as the last line of an NDJSON answer that has begun: `{"problem": {…}}`."""
+    return json.dumps({"problem": _document(_problem(error))}).encode() + b"\n"
+
+
+def _document(problem: Problem) -> dict[str, object]:
     status, title = PROBLEMS[problem.code]
-    body = {
+    return {
         "type": f"/problems/{problem.code}",
         "title": title,
         "status": status,
         "detail": problem.detail,
         **problem.members,
     }
-    content = json.dumps(body).encode() + b"\n"
-    headers = [("content-type", "application/problem+json"), ("content-length", str(len(content)))]
-    return Response(status, headers + problem.headers, content)
 
 
 def _problem(error: Exception) -> Problem:
@@ -61,6 +77,8 @@ def _problem(error: Exception) -> Problem:
             return error
         case BatchFailed():
             return _batch_failed(error)
+        case StreamFailed():
+            return _stream_failed(error)
         case StoreError():
             return _store_error(error)
         case BodyCutShort():
@@ -105,14 +123,44 @@ def _store_error(error: StoreError) -> Problem:
 
 
 def _batch_failed(error: BatchFailed) -> Problem:
-    busy = isinstance(error.cause, StoreBusy)
-    return Problem(
-        "store-busy" if busy else "store-failed",
-        f"The store {'takes no more calls just now' if busy else 'failed'}: {error.cause.reason}. "
+    return _write_failed(
+        error.cause,
+        error.failed,
         f"{len(error.applied)} keys were applied, {len(error.failed)} failed (their state is unknown), "
         f"{len(error.not_attempted)} were not attempted. The same request may be sent again as it is.",
-        headers=[("retry-after", str(RETRY_AFTER))] if busy else None,
         applied=len(error.applied),
-        failed=[{"key": key, "reason": reason} for key, reason in error.failed[:MOST_FAILED]],
         not_attempted=error.not_attempted,
     )
+
+
+def _stream_failed(error: StreamFailed) -> Problem:
+    cause = error.cause
+    resume: dict[str, object] = {}
+    told = f"{error.applied} lines were applied."
+    if error.resume_line is not None:
+        resume["resume_line"] = error.resume_line
+        told = (
+            f"{error.applied} lines were applied, {len(error.failed)} keys failed (their state is unknown). "
+            f"All before line {error.resume_line} is done: send again what is from there on "
+            f"(tail -n +{error.resume_line}), or everything."
+        )
+    if isinstance(cause, StoreError):
+        return _write_failed(cause, error.failed, told, applied=error.applied, **resume)
+    if error.failed:
+        resume["failed"] = _failed(error.failed)
+    members = {**cause.members, "applied": error.applied, **resume}
+    return Problem(cause.code, f"{cause.detail} {told}", members, headers=cause.headers)
+
+
+def _write_failed(cause: StoreError, failed: list[tuple[str, str]], told: str, **members: object) -> Problem:
+    busy = isinstance(cause, StoreBusy)
+    return Problem(
+        "store-busy" if busy else "store-failed",
+        f"The store {'takes no more calls just now' if busy else 'failed'}: {cause.reason}. {told}",
+        {**members, "failed": _failed(failed)},
+        headers=[("retry-after", str(RETRY_AFTER))] if busy else None,
+    )
+
+
+def _failed(failed: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"key": key, "reason": reason} for key, reason in failed[:MOST_FAILED]]

@@ -225,7 +225,7 @@ def test_a_body_needs_the_right_media_type(target: str, content_type: str, accep
     assert (answer.status == 200) is accepted
     if not accepted:
         assert code(answer) == "unsupported-media-type"
-        assert dict(answer.headers)["accept-post"] == "application/json"
+        assert dict(answer.headers)["accept-post"] == "application/json, application/x-ndjson"
 
 
 def test_a_body_that_says_it_is_too_long_is_refused_unread() -> None:

@@ -1,0 +1,300 @@
+"""The routes of `/v1/{store}`: each decodes its request, does its operation, and encodes the answer."""
+
+from __future__ import annotations
+
+import bisect
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kv_batch import coding, ndjson, streams
+from kv_batch.batch import read_parts
+from kv_batch.bucket import Bucket
+from kv_batch.errors import Problem
+from kv_batch.form import FormDecoder
+from kv_batch.http import Body, Request, Response
+from kv_batch.media import FORM, JSON, NDJSON, media_type, preferred, takes_gzip
+from kv_batch.pairs import Pair, check_count, check_key, decode_keys, decode_pairs, encode_pairs
+from kv_batch.problems import line
+from kv_batch.query import malformed, parse_query, single
+from kv_batch.settings import Limits, Scope
+from kv_batch.stores import DELETE, SET, Store, Write
+
+PAGE = 1_000
+"""Keys on a page of the list, unless asked otherwise."""
+
+LONGEST_PAGE = 10_000
+"""The most keys that may be asked for in one page."""
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to one store, as the routes get it."""
+
+    request: Request
+    store: Store
+    limits: Limits
+
+    @property
+    def media_type(self) -> str:
+        """The body's, without its parameters; empty where none is named."""
+        return media_type(self.request.headers.get("content-type", ""))
+
+    def answers_in(self, *offered: str) -> str:
+        """Which of the types the client would rather have; the first, if it does not say."""
+        return preferred(self.request.headers.get("accept", ""), offered)
+
+
+async def post_get_many(call: Call) -> Response:
+    """`POST /v1/{store}/get-many`, JSON or NDJSON, and the answer in either"""
+    body = _open_body(call, JSON, NDJSON)
+    always_base64 = _encoding(parse_query(call.request.query, {"encoding"}))
+    if call.media_type == JSON:
+        keys = decode_keys(await _read(call, body), call.limits)
+        return await _get_many(call, keys, always_base64)
+    blocks = ndjson.blocks(body, call.limits)
+    if call.answers_in(NDJSON, JSON) == NDJSON:
+        chunks = streams.read_lines(call.store, blocks, call.limits, always_base64)
+        return await _streamed(call, chunks)
+    return await _get_many(call, await _all_keys(call, blocks), always_base64)
+
+
+async def get_get_many(call: Call) -> Response:
+    """`GET /v1/{store}?key=a&key=b`"""
+    query = parse_query(call.request.query, {"key", "encoding"})
+    return await _get_many(call, _query_keys(query, call.limits), _encoding(query))
+
+
+async def post_set_many(call: Call) -> Response:
+    """`POST /v1/{store}/set-many`, JSON, NDJSON or a form"""
+    body = _open_body(call, JSON, NDJSON, FORM)
+    parse_query(call.request.query, set())
+    if call.media_type == NDJSON:
+        return await _write_lines(call, body, SET)
+    if call.media_type == FORM:
+        pairs = await _read_form(call, body)
+    else:
+        pairs = decode_pairs(await _read(call, body), call.limits)
+    return await _write(call, SET, pairs)
+
+
+async def post_delete_many(call: Call) -> Response:
+    """`POST /v1/{store}/delete-many`, JSON or NDJSON"""
+    body = _open_body(call, JSON, NDJSON)
+    parse_query(call.request.query, set())
+    if call.media_type == NDJSON:
+        return await _write_lines(call, body, DELETE)
+    return await _write(call, DELETE, decode_keys(await _read(call, body), call.limits))
+
+
+async def delete_delete_many(call: Call) -> Response:
+    """`DELETE /v1/{store}?key=a&key=b`"""
+    query = parse_query(call.request.query, {"key"})
+    return await _write(call, DELETE, _query_keys(query, call.limits))
+
+
+async def get_export(call: Call) -> Response:
+    """`GET /v1/{store}/export?prefix=`"""
+    query = parse_query(call.request.query, {"prefix", "encoding"})
+    prefix = single(query, "prefix") or ""
+    return await _streamed(call, streams.export(call.store, prefix, _encoding(query)))
+
+
+async def get_keys(call: Call) -> Response:
+    """`GET /v1/{store}/keys?prefix=&after=&limit=`"""
+    query = parse_query(call.request.query, {"prefix", "after", "limit"})
+    prefix = single(query, "prefix") or ""
+    after = single(query, "after")
+    limit = single(query, "limit")
+    if limit is None:
+        count = PAGE
+    elif limit.isascii() and limit.isdigit() and len(limit) <= 5 and 1 <= int(limit) <= LONGEST_PAGE:
+        count = int(limit)
+    else:
+        raise malformed("limit", f"must be a whole number from 1 to {LONGEST_PAGE}")
+    keys = await call.store.do(lambda bucket: bucket.list_keys())
+    keys = sorted(key for key in keys if key.startswith(prefix)) if prefix else sorted(keys)
+    start = 0 if after is None else bisect.bisect_right(keys, after)
+    page = keys[start : start + count]
+    return _json({"keys": page, "next": page[-1] if start + count < len(keys) else None})
+
+
+Route = Callable[[Call], Awaitable[Response]]
+
+ROUTES: dict[str | None, dict[str, tuple[Scope, Route]]] = {
+    None: {"GET": ("read", get_get_many), "DELETE": ("write", delete_delete_many)},
+    "keys": {"GET": ("read", get_keys)},
+    "export": {"GET": ("read", get_export)},
+    "get-many": {"POST": ("read", post_get_many)},
+    "set-many": {"POST": ("write", post_set_many)},
+    "delete-many": {"POST": ("write", post_delete_many)},
+}
+"""What follows `/v1/{store}/` (None: nothing, and no slash), then the method, to the scope that it needs
+and what answers it."""
+
+
+async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Response:
+    """The values of keys that are all there: buffered as JSON, or streamed as NDJSON."""
+    if call.answers_in(JSON, NDJSON) == NDJSON:
+        return await _streamed(call, streams.read_keys(call.store, keys, always_base64))
+    most = call.limits.answer_bytes
+
+    async def read(bucket: Bucket) -> list[tuple[str, bytes | None]]:
+        values: dict[str, bytes | None] = {}
+        size = 0
+        async for part in read_parts(bucket, keys):
+            # The answer cannot be smaller than what it holds: a too large one is refused early.
+            size += sum(map(len, filter(None, part.values())))
+            if size > most:
+                raise _answer_too_large(most)
+            values.update(part)
+        if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
+            raise _answer_too_large(most)  # for its repeats
+        return [(key, values[key]) for key in keys]
+
+    pairs = await call.store.do(read)
+    body = b'{"pairs": [' + encode_pairs(pairs, always_base64) + b"]}\n"
+    if len(body) > most:
+        raise _answer_too_large(most)
+    return _buffered(body)
+
+
+async def _write(call: Call, write: Write[Item], items: list[Item]) -> Response:
+    await call.store.write(write, items)
+    return _json({write.counted: len(items)}, call.answers_in(JSON, NDJSON))
+
+
+async def _write_lines(call: Call, body: Body, write: Write[Item]) -> Response:
+    blocks = ndjson.blocks(body, call.limits)
+    count = await streams.write_lines(call.store, write, blocks, call.limits)
+    return _json({write.counted: count}, call.answers_in(NDJSON, JSON))
+
+
+async def _all_keys(call: Call, blocks: streams.Blocks) -> list[str]:
+    """The keys of an NDJSON body that is to be answered in JSON: no more than a JSON body may have."""
+    keys: list[str] = []
+    async for first, block in blocks:
+        lines = ndjson.decode_keys(block, first, call.limits)
+        if lines.problem is not None:
+            raise lines.problem
+        keys += lines.items
+        check_count(len(keys), call.limits)
+    return keys
+
+
+def _open_body(call: Call, *types: str) -> Body:
+    """The body, unpacked as it is read, if it is of one of the types."""
+    if call.media_type not in types:
+        named = f"not {call.media_type[:100]!r}" if call.media_type else "and none is named"
+        raise Problem(
+            "unsupported-media-type",
+            f"The content-type of this body must be {' or '.join(types)}, {named}. "
+            "curl sets application/json with --json, and multipart/form-data with -F.",
+            headers=[("accept-post", ", ".join(types))],
+        )
+    codings = call.request.headers.get("content-encoding", "").lower().split(",")
+    match [name for coding in codings if (name := coding.strip()) not in ("", "identity")]:
+        case []:
+            return call.request.body
+        case ["gzip" | "x-gzip"]:
+            return coding.Unpacked(call.request.body)
+    raise Problem(
+        "unsupported-media-type",
+        f"The content-encoding of a body must be gzip, or none, and not {', '.join(codings)[:100]!r}.",
+        headers=[("accept-encoding", "gzip")],
+    )
+
+
+async def _read(call: Call, body: Body) -> bytes:
+    return b"".join([chunk async for chunk in _chunks(call, body)])
+
+
+async def _read_form(call: Call, body: Body) -> list[Pair]:
+    form = FormDecoder(call.request.headers["content-type"], call.limits)
+    async for chunk in _chunks(call, body):
+        form.feed(chunk)
+    return form.pairs()
+
+
+async def _chunks(call: Call, body: Body) -> AsyncIterator[bytes]:
+    """The body, up to the limit; one that says that it is longer is refused unread."""
+    limit = call.limits.body_bytes
+    declared = call.request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
+        raise _body_too_large(limit, int(declared))
+    size = 0
+    while chunk := await body.read():
+        size += len(chunk)
+        if size > limit:
+            raise _body_too_large(limit)
+        yield chunk
+
+
+def _body_too_large(limit: int, actual: int | None = None) -> Problem:
+    return Problem(
+        "too-large",
+        f"This body may have {limit} bytes, and it has {actual or 'more'} (max_body_bytes). "
+        "Send it in several requests, or as "
+        f"{NDJSON}, which may be of any length.",
+        {} if actual is None else {"actual": actual},
+        limit=limit,
+    )
+
+
+def _answer_too_large(limit: int) -> Problem:
+    return Problem(
+        "too-large",
+        f"The answer would be larger than {limit} bytes (max_answer_bytes). Ask for fewer keys "
+        f"at a time, or for a stream: accept: {NDJSON}.",
+        limit=limit,
+    )
+
+
+def _query_keys(query: dict[str, list[str]], limits: Limits) -> list[str]:
+    keys = query.get("key", [])
+    check_count(len(keys), limits)
+    return [check_key(key, limits, {"parameter": "key"}) for key in keys]
+
+
+def _encoding(query: dict[str, list[str]]) -> bool:
+    """Whether every value is asked for as base64."""
+    encoding = single(query, "encoding")
+    if encoding not in (None, "base64"):
+        raise malformed("encoding", "must be base64, or not stand at all")
+    return encoding is not None
+
+
+def _json(value: object, content_type: str = JSON) -> Response:
+    return _buffered(json.dumps(value, ensure_ascii=False).encode() + b"\n", content_type)
+
+
+def _buffered(body: bytes, content_type: str = JSON) -> Response:
+    headers = [("content-type", content_type), ("content-length", str(len(body))), ("vary", "accept")]
+    return Response(200, headers, body)
+
+
+async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None]) -> Response:
+    """The chunks as they come, once the first is there: until then a failure has a status of its own."""
+    first = await anext(chunks, b"")
+    headers = [("content-type", NDJSON), ("vary", "accept, accept-encoding")]
+    body = _rest(first, chunks)
+    if takes_gzip(call.request.headers.get("accept-encoding", "")):
+        headers.append(("content-encoding", "gzip"))
+        body = coding.packed(body)
+    return Response(200, headers, body)
+
+
+async def _rest(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The whole of an answer that has begun. What then goes wrong is its last line."""
+    try:
+        if first:
+            yield first
+        async for chunk in chunks:
+            yield chunk
+    except Exception as error:  # noqa: BLE001 - cut short, the answer would look whole
+        yield line(error)
+    finally:
+        await chunks.aclose()

@@ -1,0 +1,86 @@
+"""The open stores of an instance, and the writes as every route makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Final, Generic, TypeVar
+
+from kv_batch import ndjson
+from kv_batch.batch import delete_many, set_many
+from kv_batch.bucket import Bucket
+from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreSilent
+from kv_batch.host import Host
+from kv_batch.pairs import Pair
+from kv_batch.settings import Limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Stores:
+    """The stores of a host, each opened once, and again when the host has lost it."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._buckets: dict[str, Bucket] = {}
+
+    async def do(self, label: str, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
+        bucket = self._buckets.get(label)
+        if bucket is not None:
+            try:
+                return await operation(bucket)
+            except NoSuchStore:
+                self._buckets.pop(label, None)
+        bucket = self._buckets[label] = await self._host.open(label)
+        return await operation(bucket)
+
+
+@dataclass(frozen=True)
+class Write(Generic[Item]):
+    """set-many or delete-many, of pairs or of keys.
+
+    Attributes:
+        contract: The operation itself, of `kv_batch.batch`.
+        key_of: The key of an item.
+        decode_lines: The items of a block of NDJSON.
+        counted: What an answer calls the items.
+    """
+
+    contract: Callable[[Bucket, list[Item]], Awaitable[None]]
+    key_of: Callable[[Item], str]
+    decode_lines: Callable[[bytes, int, Limits], ndjson.Lines[Item]]
+    counted: str
+
+
+SET: Final[Write[Pair]] = Write(set_many, itemgetter(0), ndjson.decode_pairs, "pairs")
+DELETE: Final[Write[str]] = Write(delete_many, str, ndjson.decode_keys, "keys")
+
+
+@dataclass(frozen=True)
+class Store:
+    """A store, as a request reaches it by its label."""
+
+    label: str
+    stores: Stores
+
+    async def do(self, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
+        """Does something with the bucket.
+
+        Raises:
+            StoreError: it cannot be opened; and whatever the operation raises.
+        """
+        return await self.stores.do(self.label, operation)
+
+    async def write(self, write: Write[Item], items: list[Item]) -> None:
+        """Sets pairs, or deletes keys.
+
+        Raises:
+            BatchFailed: a part was not done, or nothing, since the store could not even be opened.
+            NoSuchStore, StoreNotGranted: nothing was done.
+        """
+        try:
+            await self.do(lambda bucket: write.contract(bucket, items))
+        except (StoreBusy, StoreFailed, StoreSilent) as error:
+            raise BatchFailed([], [], list(dict.fromkeys(map(write.key_of, items))), error) from error

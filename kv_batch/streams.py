@@ -1,0 +1,197 @@
+"""The operations on streams: NDJSON in, NDJSON out, and never more of either held than a part.
+
+A part goes to the store before the next one is taken from the client, and to the client before the next one
+is read from the store. That is the back-pressure, and the reason that memory does not grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Generic, TypeVar
+
+from kv_batch import ndjson
+from kv_batch.batch import Read
+from kv_batch.bucket import MOST_KEYS
+from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreError, StoreNotGranted, StreamFailed
+from kv_batch.problems import MOST_FAILED
+from kv_batch.settings import Limits
+from kv_batch.stores import Store, Write
+
+PART_BYTES = 1024 * 1024
+"""Bytes of keys and values, about, that are read from a store at a time."""
+
+WRITE_BYTES = 4 * 1024 * 1024
+"""Bytes of lines after which they are written, however few they are."""
+
+Item = TypeVar("Item")
+Blocks = AsyncIterator[tuple[int, bytes]]
+"""The lines of a body, as `kv_batch.ndjson.blocks` gives them."""
+
+
+async def write_lines(store: Store, write: Write[Item], blocks: Blocks, limits: Limits) -> int:
+    """set-many or delete-many of a body of any length; returns how many lines were applied: all.
+
+    Raises:
+        StreamFailed: a line was bad, the body was cut short, or the store failed. It says how far it came.
+        NoSuchStore, StoreNotGranted: nothing was done.
+    """
+    lines = _LineWriter(store, write)
+    size = 0
+    try:
+        async for first, block in blocks:
+            decoded = write.decode_lines(block, first, limits)
+            lines.take(decoded)
+            size += len(block)
+            if decoded.problem is not None:
+                await lines.flush()
+                raise decoded.problem
+            if size > WRITE_BYTES:
+                await lines.flush()
+                size = 0
+            else:
+                await lines.flush_full()
+        await lines.flush()
+    except Problem as problem:
+        raise lines.failure(problem) from problem
+    if lines.cause is not None:
+        raise lines.failure(lines.cause)
+    return lines.applied
+
+
+class _LineWriter(Generic[Item]):
+    """The lines of one body on their way into the store.
+
+    Attributes:
+        applied: How many lines were applied.
+        failed: (key, reason) of those that failed, each by itself.
+        resume_line: The first line that is not known to be applied; None while there is none.
+        cause: The last error of the store; None while there is none.
+    """
+
+    def __init__(self, store: Store, write: Write[Item]) -> None:
+        self.applied = 0
+        self.failed: list[tuple[str, str]] = []
+        self.resume_line: int | None = None
+        self.cause: StoreError | None = None
+        self._store = store
+        self._write = write
+        self._items: list[Item] = []
+        self._numbers: list[int] = []
+
+    def take(self, lines: ndjson.Lines[Item]) -> None:
+        self._items += lines.items
+        self._numbers += lines.numbers
+
+    async def flush_full(self) -> None:
+        """Writes as many lines as fill whole host calls."""
+        while len(self._items) >= MOST_KEYS:
+            await self._flush(MOST_KEYS)
+
+    async def flush(self) -> None:
+        """Writes all lines taken."""
+        while self._items:
+            await self._flush(MOST_KEYS)
+
+    def failure(self, cause: StoreError | Problem) -> StreamFailed:
+        return StreamFailed(cause, self.applied, self.failed, self.resume_line)
+
+    async def _flush(self, count: int) -> None:
+        items, self._items = self._items[:count], self._items[count:]
+        numbers, self._numbers = self._numbers[:count], self._numbers[count:]
+        try:
+            await self._store.write(self._write, items)
+        except BatchFailed as error:
+            self._take_note(items, numbers, error)
+            # One key that cannot be written is no reason to stop; a store that takes none is.
+            if error.not_attempted or not error.applied or len(self.failed) > MOST_FAILED:
+                raise self.failure(error.cause) from error
+        except (NoSuchStore, StoreNotGranted) as error:
+            if not self.applied and not self.failed:
+                raise
+            self.resume_line = self.resume_line or numbers[0]
+            raise self.failure(error) from error
+        else:
+            self.applied += len(items)
+
+    def _take_note(self, items: list[Item], numbers: list[int], error: BatchFailed) -> None:
+        applied = set(error.applied)
+        done = [key in applied for key in map(self._write.key_of, items)]
+        self.applied += sum(done)
+        self.failed += error.failed
+        self.resume_line = self.resume_line or numbers[done.index(False)]
+        self.cause = error.cause
+
+
+async def read_lines(
+    store: Store, blocks: Blocks, limits: Limits, always_base64: bool
+) -> AsyncGenerator[bytes, None]:
+    """get-many of a body of any length: the pairs of its lines, as lines in the same order.
+
+    What has arrived is answered before more is awaited.
+
+    Raises:
+        Problem: a line is bad, or the body was cut short; the lines before it are answered.
+        StoreError: as get_many.
+    """
+    read = Read([], PART_BYTES)
+    async for first, block in blocks:
+        lines = ndjson.decode_keys(block, first, limits)
+        async for chunk in _read(store, read, lines.items, always_base64):
+            yield chunk
+        if lines.problem is not None:
+            raise lines.problem
+
+
+async def read_keys(store: Store, keys: list[str], always_base64: bool) -> AsyncGenerator[bytes, None]:
+    """get-many of some keys, as lines in their order.
+
+    Raises:
+        StoreError: as get_many.
+    """
+    async for chunk in _read(store, Read([], PART_BYTES), keys, always_base64):
+        yield chunk
+
+
+async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerator[bytes, None]:
+    """Every pair whose key starts with `prefix`, as lines sorted by key.
+
+    The keys are those that are there at the start, the values those that are there when their part is read.
+    A key deleted in between is left out.
+
+    Raises:
+        StoreError: the keys cannot be listed, or a part of the values not be read.
+    """
+    keys = await store.do(lambda bucket: bucket.list_keys())
+    if prefix:
+        keys = [key for key in keys if key.startswith(prefix)]
+    keys.sort()
+    read = Read(keys, PART_BYTES)
+    while read.left:
+        pairs = await store.do(read.next)
+        if None in pairs.values():
+            pairs = {key: value for key, value in pairs.items() if value is not None}
+        if pairs:
+            yield ndjson.encode_pairs(pairs, always_base64)
+
+
+async def _read(
+    store: Store, read: Read, keys: list[str], always_base64: bool
+) -> AsyncGenerator[bytes, None]:
+    for run in _without_repeats(keys):
+        read.keys, read.start = run, 0
+        while read.left:
+            yield ndjson.encode_pairs(await store.do(read.next), always_base64)
+
+
+def _without_repeats(keys: list[str]) -> Iterator[list[str]]:
+    """The keys, cut where one comes again: a value that many lines ask for is not held for all of them."""
+    if len(set(keys)) == len(keys):
+        yield keys
+        return
+    run: dict[str, None] = {}
+    for key in keys:
+        if key in run:
+            yield list(run)
+            run = {}
+        run[key] = None
+    yield list(run)
