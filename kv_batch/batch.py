@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from kv_batch.bucket import MOST_KEYS, Bucket
@@ -68,17 +68,18 @@ async def get_many(bucket: Bucket, keys: Sequence[str]) -> list[tuple[str, bytes
     return [(key, values[key]) for key in keys]
 
 
-async def set_many(bucket: Bucket, key_values: Iterable[tuple[str, bytes]]) -> None:
+async def set_many(bucket: Bucket, key_values: Sequence[tuple[str, bytes]]) -> None:
     """Creates or overwrites each pair. The last value of a repeated key wins. Idempotent.
 
     Raises:
         BatchFailed: a part was not done; it says which.
         StoreError: there is no such store, or it is not granted. Nothing was done.
     """
-    pairs = list(dict(key_values).items())
-    write = _Write(bucket.set_many, lambda pair: pair[0], bucket.learned.set_many)
+    values = dict(key_values)
+    pairs = key_values if len(values) == len(key_values) else list(values.items())
+    write = _Write[tuple[str, bytes]](bucket.set_many, itemgetter(0), bucket.learned.set_many)
     try:
-        await write.run(_by_bytes(pairs))
+        await write.run(_by_bytes(pairs, values))
     finally:
         bucket.learned.set_many = min(write.limit, bucket.learned.set_many)
 
@@ -90,7 +91,7 @@ async def delete_many(bucket: Bucket, keys: Iterable[str]) -> None:
         BatchFailed: a part was not done; it says which.
         StoreError: there is no such store, or it is not granted. Nothing was done.
     """
-    write = _Write(bucket.delete_many, lambda key: key, bucket.learned.delete_many)
+    write = _Write(bucket.delete_many, str, bucket.learned.delete_many)
     try:
         await write.run([list(dict.fromkeys(keys))])
     finally:
@@ -218,9 +219,11 @@ def _half(size: int) -> int:
     return step if step < size else size // 2
 
 
-def _by_bytes(pairs: list[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+def _by_bytes(
+    pairs: Sequence[tuple[str, bytes]], values: dict[str, bytes]
+) -> Iterator[Sequence[tuple[str, bytes]]]:
     """The pairs, in runs of at most WRITE_BYTES."""
-    if sum(map(len, chain.from_iterable(pairs))) <= WRITE_BYTES:
+    if sum(map(len, values)) + sum(map(len, values.values())) <= WRITE_BYTES:
         yield pairs
         return
     start = size = 0
@@ -249,7 +252,7 @@ class _Write(Generic[Item]):
         call: The host call.
         key_of: The key of one item.
         limit: The most items that a call may hold.
-        applied: Keys whose call worked.
+        applied: Items whose call worked.
         doubtful: Keys that were in a call which failed, with its reason. A smaller call may yet apply them.
         failed_in_a_row: Calls of a single key that failed, since the last call that worked.
         cause: The last error; None as long as nothing is given up.
@@ -258,12 +261,12 @@ class _Write(Generic[Item]):
     call: Callable[[Sequence[Item]], Awaitable[None]]
     key_of: Callable[[Item], str]
     limit: int
-    applied: list[str] = field(default_factory=list)
+    applied: list[Item] = field(default_factory=list)
     doubtful: dict[str, str] = field(default_factory=dict)
     failed_in_a_row: int = 0
     cause: StoreError | None = None
 
-    async def run(self, runs: Iterable[list[Item]]) -> None:
+    async def run(self, runs: Iterable[Sequence[Item]]) -> None:
         todo = [items for items in runs if items]
         try:
             for items in todo:
@@ -272,16 +275,17 @@ class _Write(Generic[Item]):
             pass
         if self.cause is None:
             return
-        done = set(self.applied)
+        applied = list(map(self.key_of, self.applied))
+        done = set(applied)
         left = [key for items in todo for key in map(self.key_of, items) if key not in done]
         raise BatchFailed(
-            self.applied,
+            applied,
             [(key, self.doubtful[key]) for key in left if key in self.doubtful],
             [key for key in left if key not in self.doubtful],
             self.cause,
         )
 
-    async def send(self, items: list[Item]) -> bool:
+    async def send(self, items: Sequence[Item]) -> bool:
         """Writes the items in as few calls as the backend takes; says whether one call did."""
         if len(items) > self.limit:
             # The limit may become smaller with each call.
@@ -298,7 +302,7 @@ class _Write(Generic[Item]):
             if len(items) == 1:
                 return False
         else:
-            self.applied += map(self.key_of, items)
+            self.applied += items
             self.failed_in_a_row = 0
             return True
         half = _half(len(items))
@@ -309,7 +313,7 @@ class _Write(Generic[Item]):
             self.limit = min(self.limit, half)
         return False
 
-    def take_note(self, items: list[Item], error: StoreError) -> None:
+    def take_note(self, items: Sequence[Item], error: StoreError) -> None:
         """Keeps what a failed call leaves behind, and gives up where another would be no use."""
         if isinstance(error, NoSuchStore | StoreNotGranted) and not self.applied and not self.doubtful:
             raise error  # nothing was done

@@ -98,6 +98,3 @@ decode: Final = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float, parse
 Raises:
     ValueError: it is no JSON.
 """
-
-decode_dicts: Final = json.JSONDecoder(parse_int=float, parse_constant=_no_constant).decode
-"""The same with each object as a dict, which is faster, and forgets a repeated member but for its last."""

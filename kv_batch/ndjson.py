@@ -1,32 +1,30 @@
 """NDJSON: one JSON object a line (https://github.com/ndjson/ndjson-spec). Blank lines are skipped.
 
-Parsing line by line costs a step of Python for each; a thousand lines made one JSON array cost little more
-than the parser. So lines are parsed together wherever it can be shown that each of them is what it would be
-alone, and one by one where it cannot, which also finds the line that is wrong.
+Parsing line by line costs steps of Python for each. So a block whose lines all have the shape that the
+gateway itself writes, with or without the spaces, is taken apart by one regular expression; where a single
+line has another shape, all are parsed one by one, which also finds the line that is wrong.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+import binascii
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from operator import itemgetter
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from kv_batch import pairs as json_pairs
 from kv_batch.errors import Problem
 from kv_batch.http import Body, BodyCutShort
-from kv_batch.json_text import decode, decode_dicts, parse, too_deep
-from kv_batch.pairs import PAIR, Pair, all_fit, decode_key, decode_pair
+from kv_batch.json_text import decode, parse
+from kv_batch.pairs import Pair, all_fit, decode_key, decode_pair
 from kv_batch.place import Line, Place
 from kv_batch.settings import Limits
 
 Item = TypeVar("Item")
-Row = dict[str, object]
-"""A line, parsed, that has no member twice."""
-
-Plain = Callable[[list[Row], Limits], list[Item]]
-"""Makes the items of rows, if all are good and every member of them is a string; else none."""
+Shaped = Callable[[bytes, int, Limits], list[Item]]
+"""Makes the items of so many lines, if all have the usual shape and are good; else none."""
 
 One = Callable[[object, Limits, Place], Item]
 """Makes the item of one parsed line."""
@@ -96,108 +94,115 @@ async def blocks(body: Body, limits: Limits) -> AsyncGenerator[tuple[int, bytes]
 
 def decode_pairs(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
     """The pairs of a block of lines, `{"key": K, "value": V}` each; `first` is the number of the first."""
-    return _decode(block, first, limits, _plain_pairs, decode_pair)
+    return _decode(block, first, limits, _shaped_pairs, decode_pair)
 
 
 def decode_keys(block: bytes, first: int, limits: Limits) -> Lines[str]:
     """The keys of a block of lines, `{"key": K}` each or a pair; `first` is the number of the first."""
-    return _decode(block, first, limits, _plain_keys, decode_key)
+    return _decode(block, first, limits, _shaped_keys, decode_key)
 
 
 def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> bytes:
     """The pairs as lines, each as it is in a JSON answer (`kv_batch.pairs.encode_pairs`)."""
-    return json_pairs.encode_pairs(list(pairs.items()), always_base64, b"\n") + b"\n"
+    return json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, b"\n") + b"\n"
 
 
-def _decode(block: bytes, first: int, limits: Limits, plain: Plain[Item], one: One[Item]) -> Lines[Item]:
-    text = block.removesuffix(b"\n").replace(b"\r\n", b"\n")
-    count = text.count(b"\n") + 1
+def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
+    text = block.removesuffix(b"\n").replace(b"\r\n", b"\n") + b"\n"
+    count = text.count(b"\n")
     numbers = range(first, first + count)
-    array = _array(text, count)
-    if array and (items := plain(_rows(array, count), limits)):
+    items = shaped(text, count, limits)
+    if items:
         return Lines(items, numbers)
-    items = []
     used: list[int] = []
-    for number, row in zip(numbers, _apart(array, count) or text.split(b"\n"), strict=True):
+    for number, line in zip(numbers, text.split(b"\n"), strict=False):
+        if not line.strip(b" \t\r"):
+            continue
         place = Line(number)
         try:
-            if isinstance(row, bytes):
-                if not row.strip(b" \t\r"):
-                    continue
-                items.append(one(parse(row, place), limits, place))
-            else:
-                items.append(one(row, limits, place))
+            items.append(one(parse(line, place), limits, place))
         except Problem as problem:
             return Lines(items, used, problem)
         used.append(number)
     return Lines(items, used)
 
 
-def _array(lines: bytes, count: int) -> str:
-    """The lines as one JSON array; empty if they may not be parsed together.
+_NEVER = bytes(set(range(0x20)) - set(b"\n"))
+"""The bytes that no line may have (RFC 8259 section 7), but for the white space of an unusual one."""
 
-    By its two ends each line looks like an object. No newline is within a string, where JSON has none, and
-    so there may be a comma at each. But a line may hold two values, and two lines may be parts of one. Where
-    no value is within another, all commas are between the values, so that no line lacks one; and if then
-    there are as many values as lines, none has two. `_rows` and `_apart` see to that.
+
+@dataclass(frozen=True)
+class _Shape:
+    """Lines of one shape.
+
+    A match is a whole line: it starts where a line starts, and ends with a newline. If there are as many
+    matches as newlines, then no string holds one, and no line is left out.
     """
-    if not (lines.startswith(b"{") and lines.endswith(b"}") and lines.count(b"}\n{") == count - 1):
-        return ""
-    if (b"[" in lines or lines.count(b"{") != count) and too_deep(lines):
-        return ""
-    try:
-        return "[" + lines.replace(b"\n", b",\n").decode() + "]"
-    except UnicodeDecodeError:
-        return ""
+
+    plain: re.Pattern[bytes]
+    escaped: re.Pattern[bytes]
+
+    @classmethod
+    def of(cls, line: bytes) -> _Shape:
+        """The shape of lines like `line`, where a space may be left out, and S is what a string holds."""
+        pattern = b"^" + line.replace(b" ", b" ?") + b"\n"
+        # The quantifiers are possessive, so that nothing is kept to go back to.
+        escaped = rb'[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+'
+        return cls(
+            re.compile(pattern.replace(b"S", b'[^"]*+'), re.MULTILINE),
+            re.compile(pattern.replace(b"S", escaped), re.MULTILINE),
+        )
+
+    def rows(self, lines: bytes, count: int) -> list[Any]:
+        """The groups of so many lines, as `findall` has them; none if not all are of this shape and UTF-8."""
+        pattern = self.escaped if b"\\" in lines else self.plain
+        if not pattern.match(lines) or len(lines.translate(None, _NEVER)) < len(lines):
+            return []
+        try:
+            lines.decode()
+        except UnicodeDecodeError:
+            return []
+        rows = pattern.findall(lines)
+        return rows if len(rows) == count else []
 
 
-def _rows(array: str, count: int) -> list[Row]:
-    """The lines parsed together, provided that every member of them is a string; none where some are not
-    good, or have a member twice."""
-    try:
-        rows: list[Row] = decode_dicts(array)
-        # A string is all that a member may be, so each has four quotes. More are those of a forgotten one.
-        if "\\" in array:
-            array = array.replace("\\\\", "").replace('\\"', "")
-        whole = len(rows) == count and array.count('"') == 4 * sum(map(len, rows))
-    except (ValueError, TypeError):  # no JSON, or values that have no length
+_PAIR = _Shape.of(rb'\{"key": "(S)", "value": "(S)"(?:, "encoding": "(base64)")?\}')
+_KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "base64")?)?\}')
+
+
+def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
+    rows = _PAIR.rows(lines, count)
+    if not rows:
         return []
-    return rows if whole else []
-
-
-def _apart(array: str, count: int) -> list[object]:
-    """The lines parsed together, as `parse` does it with each; none where that cannot be shown."""
+    names, texts, encodings = zip(*rows, strict=True)
+    keys = _strings(names)
     try:
-        rows: list[object] = decode(array) if array else []
-    except ValueError:
+        values: Iterable[bytes] = map(str.encode, _strings(texts)) if b"\\" in lines else texts
+        if any(encodings):
+            values = map(_unpacked, values, encodings)
+        pairs = list(zip(keys, values, strict=True))
+    except ValueError:  # no base64, or a lone surrogate
         return []
-    if len(rows) != count or set(map(type, rows)) != {tuple}:
-        return []
-    members: Iterator[tuple[str, object]] = chain.from_iterable(rows)  # type: ignore[arg-type]  # all are tuples
-    return rows if {list, tuple}.isdisjoint(map(type, map(itemgetter(1), members))) else []
+    fit = all_fit(keys, limits) and max(map(len, map(_value, pairs))) <= limits.value_bytes
+    return pairs if fit else []
 
 
-_key = itemgetter("key")
-_value = itemgetter("value")
+def _shaped_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
+    keys = _strings(_KEY.rows(lines, count))
+    return keys if all_fit(keys, limits) else []
 
 
-def _plain_pairs(rows: list[Row], limits: Limits) -> list[Pair]:
-    try:
-        keys = list(map(_key, rows))
-        values = list(map(str.encode, map(_value, rows)))
-    except (KeyError, TypeError, ValueError):  # no such member, no text, or a lone surrogate
-        return []
-    if set(map(len, rows)) == {2} and all_fit(keys, limits) and max(map(len, values)) <= limits.value_bytes:
-        return list(zip(keys, values, strict=True))
-    return []
+_value: Callable[[Pair], bytes] = itemgetter(1)
 
 
-def _plain_keys(rows: list[Row], limits: Limits) -> list[str]:
-    try:
-        keys = list(map(_key, rows))
-        strings = set(map(type, chain.from_iterable(map(dict.values, rows)))) == {str}
-    except (KeyError, TypeError):  # no such member, or no object
-        return []
-    if strings and set().union(*rows) <= set(PAIR) and all_fit(keys, limits):
-        return keys
-    return []
+def _strings(quoted: Sequence[bytes]) -> list[str]:
+    """What JSON strings say that are given without their quotes."""
+    text = b"\n".join(quoted).decode()
+    if "\\" not in text:
+        return text.split("\n") if quoted else []
+    strings: list[str] = decode('["' + text.replace("\n", '","') + '"]')
+    return strings
+
+
+def _unpacked(value: bytes, encoding: bytes) -> bytes:
+    return binascii.a2b_base64(value, strict_mode=True) if encoding else value

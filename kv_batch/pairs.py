@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kv_batch.errors import Problem
 from kv_batch.json_text import parse
@@ -48,7 +48,7 @@ def decode_pairs(body: bytes, limits: Limits) -> list[Pair]:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
     """
     members = _only_list(parse(body), "pairs", limits)
-    return plain_pairs(members, limits) or [
+    return _plain_pairs(members, limits) or [
         decode_pair(member, limits, Pointer(f"/pairs/{index}")) for index, member in enumerate(members)
     ]
 
@@ -134,32 +134,33 @@ def check_count(count: int, limits: Limits) -> None:
 
 
 def encode_pairs(
-    pairs: Sequence[tuple[str, bytes | None]], always_base64: bool, between: bytes = b", "
+    keys: Iterable[str], values: Iterable[bytes | None], always_base64: bool, between: bytes = b", "
 ) -> bytes:
     """Pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
 
     A value that is UTF-8 is text, unless `always_base64`; any other is base64; a missing one is null.
+    Both are gone through more than once.
     """
-    plain = b"" if always_base64 else _encode_plain(pairs, between)
-    return plain or between.join([_encode_pair(key, value, always_base64) for key, value in pairs])
+    plain = b"" if always_base64 else _encode_plain(keys, values, between)
+    return plain or between.join(
+        [_encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True)]
+    )
 
 
-def _encode_plain(pairs: Sequence[tuple[str, bytes | None]], between: bytes) -> bytes:
+def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: bytes) -> bytes:
     """The pairs, if every value is there and is text, and nothing needs an escape; else nothing.
 
-    Made without a step of Python for each.
+    Made without a step of Python for each, and looked at afterwards.
     """
     try:
-        keys, values = zip(*pairs, strict=True)
-        names = list(map(str.encode, keys))
-        text = b" ".join([*names, *values])  # not end to end: half a character must not find its other half
-        text.decode()
-    except (TypeError, ValueError):  # a missing value, one that is not UTF-8, or no pairs
+        both = zip(map(str.encode, keys), values, strict=True)
+        members = list(map(b'", "value": "'.join, both))  # type: ignore[arg-type]
+        text = b'{"key": "' + (b'"}' + between + b'{"key": "').join(members) + b'"}'
+        text.decode()  # between two of them is always something: half a character finds no other half
+    except (TypeError, UnicodeDecodeError):  # a missing value, or one that is not UTF-8
         return b""
-    if len(text.translate(None, _ESCAPED)) < len(text):
-        return b""
-    inner = (b'"}' + between + b'{"key": "').join(map(b'", "value": "'.join, zip(names, values, strict=True)))
-    return b'{"key": "' + inner + b'"}'
+    ours = 8 * len(members) + (len(members) - 1) * between.count(b"\n")
+    return text if len(text) - len(text.translate(None, _ESCAPED)) == ours else b""
 
 
 def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> bytes:
@@ -215,7 +216,7 @@ def _require(members: dict[str, object], name: str, place: Place) -> None:
         raise Problem("malformed-body", f'{place} has no member "{name}".', place.where())
 
 
-def plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
+def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
     """The pairs, if all are good and have a key, a text value and nothing else, in this order; else none.
 
     Found without a step of Python for each. What it does not take is not wrong, only not plain.

@@ -142,7 +142,7 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
         return await _streamed(call, streams.read_keys(call.store, keys, always_base64))
     most = call.limits.answer_bytes
 
-    async def read(bucket: Bucket) -> list[tuple[str, bytes | None]]:
+    async def read(bucket: Bucket) -> list[bytes | None]:
         values: dict[str, bytes | None] = {}
         size = 0
         async for part in read_parts(bucket, keys):
@@ -153,10 +153,10 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
             values.update(part)
         if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
             raise _answer_too_large(most)  # for its repeats
-        return [(key, values[key]) for key in keys]
+        return [values[key] for key in keys]
 
-    pairs = await call.store.do(read)
-    body = b'{"pairs": [' + encode_pairs(pairs, always_base64) + b"]}\n"
+    values = await call.store.do(read)
+    body = b'{"pairs": [' + encode_pairs(keys, values, always_base64) + b"]}\n"
     if len(body) > most:
         raise _answer_too_large(most)
     return _buffered(body)

@@ -6,7 +6,8 @@ is read from the store. That is the back-pressure, and the reason that memory do
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from itertools import chain
 from typing import Generic, TypeVar
 
 from kv_batch import ndjson
@@ -45,11 +46,9 @@ async def write_lines(store: Store, write: Write[Item], blocks: Blocks, limits: 
             if decoded.problem is not None:
                 await lines.flush()
                 raise decoded.problem
-            if size > WRITE_BYTES:
+            if size > WRITE_BYTES or lines.held >= MOST_KEYS:
                 await lines.flush()
                 size = 0
-            else:
-                await lines.flush_full()
         await lines.flush()
     except Problem as problem:
         raise lines.failure(problem) from problem
@@ -76,39 +75,42 @@ class _LineWriter(Generic[Item]):
         self._store = store
         self._write = write
         self._items: list[Item] = []
-        self._numbers: list[int] = []
+        self._numbers: list[Sequence[int]] = []
+
+    @property
+    def held(self) -> int:
+        """How many lines were taken and not yet written."""
+        return len(self._items)
 
     def take(self, lines: ndjson.Lines[Item]) -> None:
         self._items += lines.items
-        self._numbers += lines.numbers
-
-    async def flush_full(self) -> None:
-        """Writes as many lines as fill whole host calls."""
-        while len(self._items) >= MOST_KEYS:
-            await self._flush(MOST_KEYS)
-
-    async def flush(self) -> None:
-        """Writes all lines taken."""
-        while self._items:
-            await self._flush(MOST_KEYS)
+        self._numbers.append(lines.numbers)
 
     def failure(self, cause: StoreError | Problem) -> StreamFailed:
         return StreamFailed(cause, self.applied, self.failed, self.resume_line)
 
-    async def _flush(self, count: int) -> None:
-        items, self._items = self._items[:count], self._items[count:]
-        numbers, self._numbers = self._numbers[:count], self._numbers[count:]
+    async def flush(self) -> None:
+        """Writes all lines taken.
+
+        Raises:
+            StreamFailed: no more should be sent.
+            NoSuchStore, StoreNotGranted: nothing was done, with this or any line before.
+        """
+        if not self._items:
+            return
+        items, self._items = self._items, []
+        blocks, self._numbers = self._numbers, []
         try:
             await self._store.write(self._write, items)
         except BatchFailed as error:
-            self._take_note(items, numbers, error)
+            self._take_note(items, list(chain.from_iterable(blocks)), error)
             # One key that cannot be written is no reason to stop; a store that takes none is.
             if error.not_attempted or not error.applied or len(self.failed) > MOST_FAILED:
                 raise self.failure(error.cause) from error
         except (NoSuchStore, StoreNotGranted) as error:
             if not self.applied and not self.failed:
                 raise
-            self.resume_line = self.resume_line or numbers[0]
+            self.resume_line = self.resume_line or next(chain.from_iterable(blocks))
             raise self.failure(error) from error
         else:
             self.applied += len(items)

@@ -1,0 +1,75 @@
+"""The yardstick of `bench/million_pairs.py`: import and export as a plain loop has them.
+
+A Spin component like the gateway's, on the same host and the same store, that does what most would write
+first: a line at a time, `json.loads` and `json.dumps`, 1,000 pairs in a call of the store. It checks
+nothing, and keeps none of the contract.
+"""
+
+from __future__ import annotations
+
+import json
+
+import componentize_py_async_support
+import wit_world
+import wit_world.exports
+from componentize_py_async_support.futures import FutureReader
+from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
+from componentize_py_types import Ok, Result
+from wit_world.imports import batch, wasi_http_types, wasi_keyvalue_store
+from wit_world.imports.wasi_http_types import ErrorCode, Fields
+
+PAIRS = 1_000
+
+
+class HttpHandler(wit_world.exports.HttpHandler):
+    """The export `wasi:http/handler`."""
+
+    async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
+        sent = type(request.get_method()).__name__ == "Method_Post"
+        reader, _ = wasi_http_types.Request.consume_body(request, _no_error())
+        writer, body = wit_world.byte_stream()
+        componentize_py_async_support.spawn(_import(reader, writer) if sent else _export(reader, writer))
+        return wasi_http_types.Response.new(Fields.from_list([]), body, _no_trailers())[0]
+
+
+async def _import(reader: ByteStreamReader, writer: ByteStreamWriter) -> None:
+    bucket = wasi_keyvalue_store.open("default")
+    pairs = []
+    count = 0
+    rest = b""
+    with reader, writer:
+        while not reader.writer_dropped:
+            *lines, rest = (rest + await reader.read(256 * 1024)).split(b"\n")
+            for line in lines:
+                pair = json.loads(line)
+                pairs.append((pair["key"], pair["value"].encode()))
+                if len(pairs) == PAIRS:
+                    batch.set_many(bucket, pairs)
+                    count += len(pairs)
+                    pairs = []
+        batch.set_many(bucket, pairs)
+        count += len(pairs)
+        await writer.write_all(b'{"pairs": %d}\n' % count)
+
+
+async def _export(reader: ByteStreamReader, writer: ByteStreamWriter) -> None:
+    bucket = wasi_keyvalue_store.open("default")
+    keys = sorted(bucket.list_keys(None).keys)
+    with reader, writer:
+        for start in range(0, len(keys), PAIRS):
+            part = keys[start : start + PAIRS]
+            values = dict(batch.get_many(bucket, part))
+            lines = [
+                json.dumps({"key": key, "value": values[key].decode()}, ensure_ascii=False) for key in part
+            ]
+            await writer.write_all("\n".join(lines).encode() + b"\n")
+
+
+def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:
+    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[
+        1
+    ]
+
+
+def _no_error() -> FutureReader[Result[None, ErrorCode]]:
+    return wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))[1]
