@@ -101,7 +101,7 @@ check-python:
 		exit 1; }
 
 # The raw batch interface over HTTP, which tests/backends compares with (only where there is a `spin`).
-build/raw.wasm: tests/backends/raw/raw.py $(WIT) requirements.lock | $(VENV)/.installed
+build/raw.wasm: tests/backends/raw/raw.py tools/mend.py $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),-p tests/backends/raw raw)
 
 # Written under another name and then moved: a build that fails or is broken off leaves the last good
@@ -112,12 +112,13 @@ define componentize
 	@mkdir -p build
 	@echo "Compiling $@"
 	@out="build/.$$$$.wasm"; trap 'rm -f "$$out"' EXIT; trap 'exit 130' INT TERM HUP; \
-	$(COMPONENTIZE) -q -d wit -w $(1) componentize $(2) -o "$$out" && mv "$$out" "$@"
+	$(COMPONENTIZE) -q -d wit -w $(1) componentize $(2) -o "$$out" && \
+	$(VENV_PYTHON) -m tools.mend "$$out" && mv "$$out" "$@"
 endef
 
 # The installation is order-only: a new .venv from the same lock file is no reason to compile again.
-build/kv-batch.wasm: app.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
-build/embedded.wasm: embedded/guest.py $(wildcard embedded/__init__.py) $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/embedded.wasm: embedded/guest.py $(wildcard embedded/__init__.py) tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(EMBEDDED_WORLD),embedded.guest)

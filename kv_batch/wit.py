@@ -41,6 +41,15 @@ LATELY = 1.0
 PATIENCE = 5.0
 """Seconds that a store has to say that it is there."""
 
+LOOK_AGAIN = 0.05
+"""Seconds between two looks at whether the keys of a store are still being listed."""
+
+STREAM_KEYS = 10_000
+"""The most keys that one read of a stream of keys takes."""
+
+TOO_MANY = "query result exceeds limit"
+"""How Spin says that what was asked for is more than it hands over at once (128 MiB)."""
+
 LONGEST_REASON = 300
 """Characters of a reason that are told. Hosts show their errors as they debug them, at length."""
 
@@ -58,6 +67,8 @@ class Wit:
         err: `componentize_py_types.Err`, the exception that carries the host's error in its `value`.
         asynchronous: What an asynchronous host has besides; None on another.
         opening: Buckets of stores that have not answered yet, by label.
+        listing: The buckets whose keys are being read from a stream. Spin's SQLite holds its lock until such
+            a stream has ended, so a call that blocks the instance meanwhile would wait for ever.
     """
 
     store: Any
@@ -65,6 +76,7 @@ class Wit:
     err: type[Exception]
     asynchronous: Asynchronous | None = None
     opening: dict[str, WitBucket] = field(default_factory=dict)
+    listing: list[WitBucket] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -167,8 +179,12 @@ class WitBucket:
             StoreSilent: it does not answer.
             StoreError: as the host says.
         """
-        if self._wit.asynchronous is not None and time.monotonic() - self._answered > LATELY:
-            await self._ask(self._wit.asynchronous)
+        host = self._wit.asynchronous
+        if host is not None:
+            await self._no_listing(host)
+            if time.monotonic() - self._answered > LATELY:
+                await self._ask(host)
+                await self._no_listing(host)
         if self._bucket is None:
             with self._answer():
                 self._bucket = self._wit.store.open(self._label)
@@ -214,13 +230,36 @@ class WitBucket:
         bucket = await self.ready()
         keys: list[str] = []
         cursor: str | None = None
-        with self._answer():
-            while True:
-                page = bucket.list_keys(cursor)
-                keys += page.keys
-                if page.cursor is None:
-                    return keys
-                cursor = page.cursor
+        try:
+            with self._answer():
+                while True:
+                    page = bucket.list_keys(cursor)
+                    keys += page.keys
+                    if page.cursor is None:
+                        return keys
+                    cursor = page.cursor
+        except StoreFailed as error:
+            if self._wit.asynchronous is None or not error.reason.startswith(TOO_MANY):
+                raise
+        return await self._stream_keys()
+
+    async def _stream_keys(self) -> list[str]:
+        """The keys of a store that has more than the host lists at once. Much slower, since Spin hands them
+        over one by one; the instance's other calls of a store wait for it."""
+        await self.ready()
+        self._wit.listing.append(self)
+        try:
+            with self._answer():
+                reader, ended = await self._async_store.get_keys()
+                keys: list[str] = []
+                with reader:
+                    while not reader.writer_dropped:
+                        keys += await reader.read(STREAM_KEYS)
+                if isinstance(result := await ended.read(), self._wit.err):
+                    raise result
+            return keys
+        finally:
+            self._wit.listing.remove(self)
 
     async def _get_async(self, key: str) -> bytes | None:
         with self._answer(key):
@@ -256,12 +295,18 @@ class WitBucket:
         if self._refusal is not None:
             raise self._refusal
 
+    async def _no_listing(self, host: Asynchronous) -> None:
+        """Returns when no keys are being listed."""
+        while self._wit.listing:
+            await host.wait(LOOK_AGAIN)
+
     async def _question(self, host: Asynchronous) -> None:
         self._refusal = None
         try:
             with _translated(self._wit):
                 if self._async_store is None:
                     self._async_store = await host.key_value.Store.open(self._label)
+                await self._no_listing(host)
                 await self._async_store.exists(QUESTION)
             self._answered = time.monotonic()
         except StoreFailed as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -234,5 +234,76 @@ def test_keys_are_listed_to_the_last_page() -> None:
     async def check() -> None:
         opened = await open_bucket(Wit(SimpleNamespace(open=lambda _: bucket), None, Err), "default")
         assert await opened.list_keys() == ["a", "b", "c"]
+
+    asyncio.run(check())
+
+
+class KeyStream:
+    """A stream of keys that gives one at a time, as Spin's does, and what a future beside it says."""
+
+    def __init__(self, keys: list[str], result: object) -> None:
+        self.keys = list(keys)
+        self.writer_dropped = False
+        self.result = result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    async def read(self, _: int = 0) -> Any:
+        await asyncio.sleep(0.001)
+        if not self.keys:
+            self.writer_dropped = True
+        return [self.keys.pop()] if self.keys else []
+
+
+def wit_of_many_keys(keys: list[str], result: object) -> tuple[Wit, AsyncStore]:
+    """A host that lists no keys at once, only as a stream."""
+
+    def too_many(_: object) -> Any:
+        raise Err(wasi_keyvalue_store.Error_Other("query result exceeds limit of 134217728 bytes"))
+
+    async def get_keys() -> tuple[KeyStream, SimpleNamespace]:
+        store.calls.append("get_keys")
+        return KeyStream(keys, result), SimpleNamespace(read=ended)
+
+    async def ended() -> object:
+        store.calls.append("ended")
+        return result
+
+    store = AsyncStore({"a": b"1"})
+    store.get_keys = get_keys  # type: ignore[attr-defined]
+    wit = wit_over(store)
+    bucket = SimpleNamespace(get=store.data.get, list_keys=too_many)
+    return replace(wit, store=SimpleNamespace(open=lambda _: bucket)), store
+
+
+def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it() -> None:
+    keys = [str(number) for number in range(20)]
+    wit, store = wit_of_many_keys(keys, None)
+
+    async def check() -> None:
+        opened = await open_bucket(wit, "default")
+        listing = asyncio.ensure_future(opened.list_keys())
+        await asyncio.sleep(0.005)
+        assert wit.listing
+        # A call now would wait, in Spin, for a lock that is held until the stream has ended.
+        await opened.set_many([("b", b"2")])
+        assert store.calls == ["get_keys", "ended", "set_many"]
+        assert sorted(await listing) == sorted(keys)
+
+    asyncio.run(check())
+
+
+def test_a_stream_of_keys_that_fails_is_no_list() -> None:
+    wit, _ = wit_of_many_keys(["a"], Err(key_value.Error_Other("disk I/O error")))
+
+    async def check() -> None:
+        opened = await open_bucket(wit, "default")
+        with pytest.raises(StoreFailed, match="disk I/O error"):
+            await opened.list_keys()
+        assert not wit.listing
 
     asyncio.run(check())

@@ -1,0 +1,86 @@
+"""The mended component: what changes in it, and that what cannot be mended is left alone."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import wasmtime
+
+from tools import mend
+
+RUNTIME = """
+(module
+  (import "env" "memory" (memory 1))
+  (import "env" "__stack_pointer" (global (mut i32)))
+  (import "env" "table" (table 1 funcref))
+  (import "host" "freed" (func $freed (param i32 i32 i32 i32 i32)))
+  ;; A list whose type is 1 is copied to address 640 and has 5 elements; of any other there is no copy.
+  (func (export "wit_dylib_pop_list") (param i32 i32 i32) (result i32)
+    (i32.store (local.get 2) (select (i32.const 640) (i32.const 0) (i32.eq (local.get 1) (i32.const 1))))
+    (i32.const 5))
+  (func (export "wit_dylib_dealloc_bytes") (param i32 i32 i32 i32 i32)
+    (call $freed (local.get 0) (local.get 1) (local.get 2) (local.get 3) (local.get 4))))
+"""
+
+
+def component(*modules: bytearray) -> bytes:
+    """The least component with these core modules in it."""
+    sections = b"".join(mend._written(mend.Section(mend.CORE_MODULE, bytes(module))) for module in modules)
+    return bytes.fromhex("0061736d0d000100") + sections
+
+
+def test_what_is_copied_is_freed_after_the_call_and_nothing_else_is() -> None:
+    other = wasmtime.wat2wasm("(module)")
+    mended = mend.mend(component(other, wasmtime.wat2wasm(RUNTIME), other))
+    sections = list(mend._sections(mended))
+    assert sections[0].data == sections[2].data == other
+
+    engine = wasmtime.Engine()
+    store = wasmtime.Store(engine)
+    module = wasmtime.Module(engine, bytes(sections[1].data))
+    i32 = wasmtime.ValType.i32()
+    memory = wasmtime.Memory(store, wasmtime.MemoryType(wasmtime.Limits(1, None)))
+    stack = wasmtime.Global(store, wasmtime.GlobalType(i32, True), wasmtime.Val.i32(0))
+    table = wasmtime.Table(
+        store, wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(1, None)), None
+    )
+    calls: list[tuple[int, ...]] = []
+    freed = wasmtime.Func(store, wasmtime.FuncType([i32] * 5, []), lambda *call: calls.append(call))
+    exports = wasmtime.Instance(store, module, [memory, stack, table, freed]).exports(store)
+    pop = exports["wit_dylib_pop_list"]
+    assert isinstance(pop, wasmtime.Func)
+
+    assert pop(store, 7, 1, 16) == 5
+    # The context, the pointer, the length, the alignment, and that the call must be over first.
+    assert calls == [(7, 640, 5, 1, 1)]
+    assert memory.read(store, 16, 20) == (640).to_bytes(4, "little")
+    assert pop(store, 7, 2, 16) == 5
+    assert len(calls) == 1
+
+
+def test_a_component_without_the_runtime_cannot_be_mended() -> None:
+    with pytest.raises(mend.CannotMend, match="0 of its core modules"):
+        mend.mend(component(wasmtime.wat2wasm("(module)")))
+
+
+def test_a_version_that_is_not_known_is_not_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "some.wasm"
+    file.write_bytes(b"as it was")
+    monkeypatch.setattr(mend, "version", lambda _: "99.0")
+    monkeypatch.setattr("sys.argv", ["mend", str(file)])
+    assert mend.main() == 1
+    assert "componentize-py is 99.0" in capsys.readouterr().err
+    assert file.read_bytes() == b"as it was"
+
+
+def test_the_version_that_is_installed_is_known() -> None:
+    assert version("componentize-py") in mend.KNOWN
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 2**32 - 1])
+def test_numbers_are_written_as_they_are_read(number: int) -> None:
+    assert mend._number(b"\xff" + mend._leb(number), 1) == (number, 1 + len(mend._leb(number)))

@@ -1,0 +1,201 @@
+"""Mend a component that componentize-py has made: `python -m tools.mend FILE.wasm`, in place.
+
+componentize-py 0.25.1 copies each `list<u8>` that the guest hands to its host, and never frees the copy: a
+component that writes values grows by every byte of them until its instance ends. The function that copies is
+`wit_dylib_pop_list` of its runtime. It is wrapped here so that what it has copied is given to
+`wit_dylib_dealloc_bytes` of the same module, which frees it when the call is over, as that runtime does with
+lists of any other type (docs/decisions/0007-mended-component.md).
+
+Three sections of one core module change (WebAssembly core specification 2.0, section 5.5): a function is
+added, and one export names it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+KNOWN = {"0.25.1"}
+"""The versions of componentize-py known to need this: one that frees by itself must not be mended."""
+
+POP, FREE = b"wit_dylib_pop_list", b"wit_dylib_dealloc_bytes"
+
+CORE_MODULE = 1
+"""The id of a core module's section in a component."""
+
+IMPORTS, FUNCTIONS, EXPORTS, CODE = 2, 3, 7, 10
+"""The ids of sections in a core module."""
+
+FUNCTION = 0
+"""The kind of an import or export that is a function."""
+
+
+class CannotMend(Exception):
+    """The component is not what it was expected to be."""
+
+
+@dataclass
+class Section:
+    """One section of a binary, core module or component: its id and what follows its size."""
+
+    id: int
+    data: bytes
+
+
+def mend(component: bytes) -> bytes:
+    """The component, with the copies of its runtime freed.
+
+    Raises:
+        CannotMend: it has no such runtime, or more than one.
+    """
+    sections = list(_sections(component))
+    runtimes = [
+        section for section in sections if section.id == CORE_MODULE and _exports(section.data).get(POP)
+    ]
+    if len(runtimes) != 1:
+        raise CannotMend(f"{len(runtimes)} of its core modules export {POP.decode()}, and 1 should")
+    runtimes[0].data = _wrapped(runtimes[0].data)
+    return component[:8] + b"".join(map(_written, sections))
+
+
+def _wrapped(module: bytes) -> bytes:
+    """The runtime, whose export POP is a new function around the old one."""
+    sections = {section.id: section for section in _sections(module)}
+    exports = _exports(module)
+    imported = sum(kind == FUNCTION for kind in _import_kinds(sections[IMPORTS].data))
+    types, bodies = sections[FUNCTIONS], sections[CODE]
+    count, start = _number(types.data, 0)
+    functions = list(_numbers(types.data[start:], count))
+    old, free = exports[POP], exports[FREE]
+    pop_type = functions[old - imported]
+    new = imported + count
+
+    # (context, type, &pointer) -> length: the copy's pointer is stored, or 0 where there is no copy.
+    body = (
+        bytes([1, 1, 0x7F])  # one local of type i32: the length
+        + bytes([0x20, 0, 0x20, 1, 0x20, 2, 0x10]) + _leb(old) + bytes([0x21, 3])  # length = old(…)
+        + bytes([0x20, 2, 0x28, 2, 0, 0x04, 0x40])  # if the pointer is not 0
+        + bytes([0x20, 0, 0x20, 2, 0x28, 2, 0, 0x20, 3, 0x41, 1, 0x41, 1, 0x10]) + _leb(free)
+        # free(context, pointer, length, alignment 1, deferred)
+        + bytes([0x0B, 0x20, 3, 0x0B])  # the length
+    )  # fmt: skip
+    types.data = _leb(count + 1) + types.data[start:] + _leb(pop_type)
+    count, start = _number(bodies.data, 0)
+    bodies.data = _leb(count + 1) + bodies.data[start:] + _leb(len(body)) + body
+    export = _leb(len(POP)) + POP + bytes([FUNCTION])
+    sections[EXPORTS].data = sections[EXPORTS].data.replace(export + _leb(old), export + _leb(new))
+    # Custom sections may repeat, so the order and the rest are taken from the original.
+    changed = {number: sections[number].data for number in (FUNCTIONS, EXPORTS, CODE)}
+    return module[:8] + b"".join(
+        _written(Section(section.id, changed.get(section.id, section.data))) for section in _sections(module)
+    )
+
+
+def _exports(module: bytes) -> dict[bytes, int]:
+    """The functions that a core module exports: name to index."""
+    exports: dict[bytes, int] = {}
+    for section in _sections(module):
+        if section.id == EXPORTS:
+            count, at = _number(section.data, 0)
+            for _ in range(count):
+                name, at = _name(section.data, at)
+                kind = section.data[at]
+                index, at = _number(section.data, at + 1)
+                if kind == FUNCTION:
+                    exports[name] = index
+    return exports
+
+
+def _import_kinds(data: bytes) -> Iterator[int]:
+    """The kind of each import in an import section."""
+    count, at = _number(data, 0)
+    for _ in range(count):
+        _, at = _name(data, at)
+        _, at = _name(data, at)
+        kind = data[at]
+        at += 1
+        if kind == FUNCTION:
+            _, at = _number(data, at)
+        elif kind == 3:  # a global: its type, and whether it may change
+            at += 2
+        elif kind in (1, 2):  # a table has the type of its elements; both have limits
+            at += kind == 1
+            bounded = data[at] & 1
+            _, at = _number(data, at + 1)
+            if bounded:
+                _, at = _number(data, at)
+        else:
+            raise CannotMend(f"an import of the unknown kind {kind}")
+        yield kind
+
+
+def _sections(binary: bytes) -> Iterator[Section]:
+    at = 8
+    while at < len(binary):
+        size, start = _number(binary, at + 1)
+        yield Section(binary[at], binary[start : start + size])
+        at = start + size
+
+
+def _written(section: Section) -> bytes:
+    return bytes([section.id]) + _leb(len(section.data)) + section.data
+
+
+def _name(data: bytes, at: int) -> tuple[bytes, int]:
+    size, at = _number(data, at)
+    return data[at : at + size], at + size
+
+
+def _numbers(data: bytes, count: int) -> Iterator[int]:
+    at = 0
+    for _ in range(count):
+        number, at = _number(data, at)
+        yield number
+
+
+def _number(data: bytes, at: int) -> tuple[int, int]:
+    """The unsigned LEB128 at a position, and the position after it."""
+    number = shift = 0
+    while True:
+        byte = data[at]
+        number |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return number, at
+
+
+def _leb(number: int) -> bytes:
+    """A number as unsigned LEB128."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*out, number])
+
+
+def main() -> int:
+    """Mends the component that is named, or says why not."""
+    file = Path(sys.argv[1])
+    installed = version("componentize-py")
+    if installed not in KNOWN:
+        print(
+            f"componentize-py is {installed}, and tools/mend.py knows {', '.join(sorted(KNOWN))}. See "
+            "whether its runtime/src/lib.rs frees what maybe_pop_list copies: if so, mend no more; if not, "
+            "add the version.",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        mended = mend(file.read_bytes())
+    except (CannotMend, IndexError, KeyError) as error:
+        print(f"{file} cannot be mended: {error!r}", file=sys.stderr)
+        return 1
+    file.write_bytes(mended)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
