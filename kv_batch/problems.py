@@ -136,11 +136,11 @@ def _batch_failed(error: BatchFailed) -> Problem:
 def _stream_failed(error: StreamFailed) -> Problem:
     cause = error.cause
     resume: dict[str, object] = {}
-    told = f"{error.applied} lines were applied."
+    told = f"All lines before it are applied ({error.applied})."
     if error.resume_line is not None:
         resume["resume_line"] = error.resume_line
         told = (
-            f"{error.applied} lines were applied, {len(error.failed)} keys failed (their state is unknown). "
+            f"Lines applied: {error.applied}; keys that failed, whose state is unknown: {len(error.failed)}. "
             f"All before line {error.resume_line} is done: send again what is from there on "
             f"(tail -n +{error.resume_line}), or everything."
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.servers import ROOT, Server
+from tests.servers import ROOT, Server, serving
 
 
 def transcript(text: str) -> list[tuple[str, str]]:
@@ -23,15 +24,27 @@ def transcript(text: str) -> list[tuple[str, str]]:
     return steps
 
 
-def test_the_readme_answers_as_printed(client: httpx.Client, server: Server, tmp_path: Path) -> None:
+@pytest.fixture
+def another(host: str, tmp_path: Path) -> Iterator[Server]:
+    """The gateway on port 3001."""
+    with serving(host, tmp_path / "another") as started:
+        yield started
+
+
+def test_the_readme_answers_as_printed(
+    client: httpx.Client, server: Server, another: Server, tmp_path: Path
+) -> None:
     if shutil.which("curl") is None:
         pytest.skip("no curl on PATH")
     steps = transcript((ROOT / "README.md").read_text())
     assert len(steps) >= 8
     for command, output in steps:
-        here = command.replace("127.0.0.1:3000", f"127.0.0.1:{server.port}").replace("curl ", "curl -sS ")
+        here = command.replace("curl ", "curl -sS ")
+        for shown, port in (3000, server.port), (3001, another.port):
+            here = here.replace(f"127.0.0.1:{shown}", f"127.0.0.1:{port}")
         done = subprocess.run(
             ["bash", "-c", here], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
         assert (command, done.stdout, done.stderr) == (command, output, "")
     assert client.get("/default/keys").json()["keys"] == []  # the transcript cleans up after itself
+    assert len(httpx.get(f"{another.url}/v1/default/keys").json()["keys"]) == 3
