@@ -34,9 +34,22 @@ READ_BYTES = 256 * 1024
 """The most that one read of a request's body takes."""
 
 
+TURN_BYTES = 1024 * 1024
+"""Bytes of a body after which the other requests of the instance have a turn.
+
+Where the client is fast and the store blocks (SQLite), nothing else would ever suspend the one who reads or
+sends, and a small request would wait for a whole import to end.
+"""
+
+
 async def wait(seconds: float) -> None:
     """Waits, and lets the instance's other requests go on."""
     await monotonic_clock.wait_for(int(seconds * 1e9))
+
+
+async def suspend() -> None:
+    """Lets the host do what else it has to, for about a millisecond."""
+    await monotonic_clock.wait_for(1)
 
 
 WIT = Wit(
@@ -66,11 +79,16 @@ class SpinBody:
         self._reader = reader
         self._trailers = trailers
         self._ended = False
+        self._turn = TURN_BYTES
 
     async def read(self) -> bytes:
+        if self._turn <= 0:
+            self._turn = TURN_BYTES
+            await suspend()
         while not self._reader.writer_dropped:
             chunk = await self._reader.read(READ_BYTES)
             if chunk:
+                self._turn -= len(chunk)
                 return chunk
         if not self._ended:
             self._ended = True
@@ -99,7 +117,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
         # waits 40 ms for the client to acknowledge the first, unless the body is there when the head goes
         # out. A store call that blocks the thread (SQLite) makes it late; one real suspension mends that.
         # It can go when Spin sets TCP_NODELAY.
-        await monotonic_clock.wait_for(1)
+        await suspend()
         writer, body = wit_world.byte_stream()
         componentize_py_async_support.spawn(_send(writer, response.body, reader, name == "HEAD"))
         fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
@@ -120,8 +138,13 @@ async def _send(
         async with aclosing(body):
             if head:
                 return
+            turn = TURN_BYTES
             async for chunk in body:
                 await writer.write_all(chunk)
+                turn -= len(chunk)
+                if turn <= 0:
+                    turn = TURN_BYTES
+                    await suspend()
                 if writer.reader_dropped:  # The client is gone.
                     return
 
