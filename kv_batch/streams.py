@@ -44,14 +44,14 @@ async def write_lines(store: Store, write: Write[Item], blocks: Blocks, limits: 
             lines.take(decoded)
             size += len(block)
             if decoded.problem is not None:
-                await lines.flush()
                 raise decoded.problem
             if size > WRITE_BYTES or lines.held >= MOST_KEYS:
                 await lines.flush()
                 size = 0
-        await lines.flush()
     except Problem as problem:
+        await lines.flush()
         raise lines.failure(problem) from problem
+    await lines.flush()
     if lines.cause is not None:
         raise lines.failure(lines.cause)
     return lines.applied

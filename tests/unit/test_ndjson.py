@@ -1,0 +1,193 @@
+"""Lines: taken together or one by one, a block says of each line what the line alone would say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kv_batch import ndjson
+from kv_batch.errors import Problem
+from kv_batch.http import BodyCutShort
+from kv_batch.json_text import parse
+from kv_batch.pairs import Pair, decode_key, decode_pair
+from kv_batch.place import Line
+from kv_batch.settings import Limits
+
+LIMITS = Limits(key_bytes=40, value_bytes=60)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+
+PIECES = [
+    '{"key": "a", "value": "b"}',
+    '{"key":"a","value":"b"}',
+    '{"key": "a", "value": "YQ==", "encoding": "base64"}',
+    '{"key": "a", "value": "Y", "encoding": "base64"}',
+    '{"key": "a", "value": "b", "encoding": "hex"}',
+    '{"key": "a", "value": null}',
+    '{"key": "a"}',
+    '{"value": "b", "key": "a"}',
+    '{"key": "a", "value": 1}',
+    '{"key": 1, "value": "b"}',
+    '{"key": "a", "key": "a", "value": "b"}',
+    '{"key": "a", "value": "b", "more": "c"}',
+    '{"key": "\\u0041\\n\\"\\\\", "value": "\\ud83d\\ude00"}',
+    '{"key": "\\ud800", "value": "b"}',
+    '{"key": "a", "value": "\\udc00"}',
+    '{"key": "a", "value": "\\x"}',
+    '{"key": "a", "value": "\\u12g4"}',
+    '{"key": "a", "value": "\\"}',
+    '{"key": "a", "value": "tab\there"}',
+    '{"key": "a",\t"value": "b"}',
+    ' {"key": "a", "value": "b"} ',
+    'junk{"key": "a", "value": "b"}',
+    '{"key": "a", "value": "b"}junk',
+    '{"key": "a", "value": "b"}, {"key": "c", "value": "d"}',
+    '{"key": "a", "value": "b"} {"key": "c", "value": "d"}',
+    # Two of these one after the other would be one good object.
+    '{"key": "a", "value": "b"',
+    "}",
+    '{"key": "a"',
+    ', "value": "b"}',
+    '{"key": "a", "value": "b',
+    'c"}',
+    "[",
+    "]",
+    "[" * 1_000,
+    "{}",
+    "null",
+    '"{"',
+    "",
+    "  ",
+    "\r",
+    '{"key": "a", "value": "b"}\r',
+    '{"key": "a\r", "value": "b"}',
+    "\ufeff{}",
+    '{"key": "' + "k" * 41 + '", "value": "b"}',
+    '{"key": "' + "é" * 20 + '", "value": "b"}',
+    '{"key": "' + "é" * 21 + '", "value": "b"}',
+    '{"key": "a", "value": "' + "v" * 61 + '"}',
+    '{"key": "", "value": ""}',
+]
+
+LINE = (
+    st.sampled_from(PIECES).map(str.encode)
+    | st.tuples(TEXT, TEXT, st.booleans()).map(
+        lambda t: json.dumps({"key": t[0], "value": t[1]}, ensure_ascii=t[2]).encode()
+    )
+    | st.binary(max_size=8).filter(lambda raw: b"\n" not in raw)
+)
+
+
+def one_by_one(block: bytes, first: int, decode: object) -> tuple[list[object], list[int], str | None]:
+    """What `block` holds, each line by itself."""
+    items: list[object] = []
+    numbers: list[int] = []
+    for number, line in enumerate(block.split(b"\n"), first):
+        text = line.removesuffix(b"\r")
+        if not text.strip(b" \t\r"):
+            continue
+        try:
+            items.append(decode(parse(text, Line(number)), LIMITS, Line(number)))  # type: ignore[operator]
+        except Problem as problem:
+            return items, numbers, told(problem)
+        numbers.append(number)
+    return items, numbers, None
+
+
+def told(problem: Problem | None) -> str | None:
+    return None if problem is None else f"{problem.code} {problem.detail} {sorted(problem.members.items())}"
+
+
+@given(st.lists(LINE, max_size=8), st.booleans())
+@example([b'{"key": "a", "value": "b"', b"}"], True)
+@example([b'{"key": "a", "value": "b', b'c"}', b'{"key": "a", "value": "b"}'], True)
+@example([b'{"key": "a", "value": "b"}', b'{"key": "\xff", "value": "b"}'], True)
+@example([b'{"key": "\xc3", "value": "\xa9"}'], True)
+def test_a_block_says_what_its_lines_say_alone(lines: list[bytes], ended: bool) -> None:
+    block = b"\n".join(lines) + b"\n" * ended
+    for together, alone in (ndjson.decode_pairs, decode_pair), (ndjson.decode_keys, decode_key):
+        got = together(block, 7, LIMITS)
+        assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 7, alone)
+
+
+@pytest.mark.parametrize("line", PIECES, ids=range(len(PIECES)))
+def test_one_odd_line_changes_nothing_of_the_others(line: str) -> None:
+    good = b'{"key": "k", "value": "v"}'
+    block = b"\n".join([good, line.encode(), good, b""])
+    got = ndjson.decode_pairs(block, 1, LIMITS)
+    assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 1, decode_pair)
+
+
+@given(st.dictionaries(TEXT, st.binary(max_size=40) | TEXT.map(str.encode), min_size=1), st.booleans())
+@example({"a": b"\xc3", "b": b"\xa9"}, False)
+def test_what_is_written_is_read(pairs: dict[str, bytes], always_base64: bool) -> None:
+    lines = ndjson.encode_pairs(pairs, always_base64)
+    limits = Limits()
+    assert ndjson.decode_pairs(lines, 1, limits).items == list(pairs.items())
+    assert ndjson.decode_keys(lines, 1, limits).items == list(pairs)
+    assert lines.count(b"\n") == len(pairs)
+    for key, line in zip(pairs, lines.split(b"\n"), strict=False):
+        assert json.loads(line)["key"] == key
+
+
+class Pieces:
+    """A body that comes in these pieces, and then ends or breaks off."""
+
+    def __init__(self, pieces: list[bytes], *, breaks: bool = False) -> None:
+        self.pieces = [piece for piece in pieces if piece]
+        self.breaks = breaks
+
+    async def read(self) -> bytes:
+        if self.pieces:
+            return self.pieces.pop(0)
+        if self.breaks:
+            raise BodyCutShort
+        return b""
+
+
+def read_all(body: Pieces, limits: Limits = LIMITS) -> tuple[list[Pair], Problem | None]:
+    """The pairs of a body, and what ended it."""
+    pairs: list[Pair] = []
+
+    async def read() -> None:
+        async for first, block in ndjson.blocks(body, limits):
+            lines = ndjson.decode_pairs(block, first, limits)
+            pairs.extend(lines.items)
+            if lines.problem:
+                raise lines.problem
+
+    try:
+        asyncio.run(read())
+    except Problem as problem:
+        return pairs, problem
+    return pairs, None
+
+
+BODY = '{"key": "é", "value": "😀"}\r\n\n{"key": "b", "value": "c\\n"}\n \n{"key": "d", "value": ""}'.encode()
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=6).map(sorted))
+def test_a_body_may_come_in_any_pieces(cuts: list[int]) -> None:
+    pieces = [BODY[start:end] for start, end in zip([0, *cuts], [*cuts, len(BODY)], strict=True)]
+    assert read_all(Pieces(pieces)) == ([("é", "😀".encode()), ("b", b"c\n"), ("d", b"")], None)
+
+
+@pytest.mark.parametrize("cut", range(len(BODY) + 1))
+def test_of_a_body_cut_short_only_whole_lines_are_taken(cut: int) -> None:
+    pairs, problem = read_all(Pieces([BODY[:cut]], breaks=True))
+    assert len(pairs) == sum(BODY[:cut].count(end) for end in (b"}\r\n", b'"}\n')), BODY[:cut]
+    assert problem is not None
+    assert (problem.code, problem.members) == ("malformed-body", {"line": 1 + BODY[:cut].count(b"\n")})
+
+
+def test_a_line_that_cannot_be_good_is_not_waited_for() -> None:
+    limits = Limits(key_bytes=10, value_bytes=100)
+    body = Pieces([b'{"key": "a", "value": "1"}\n', *[b"x" * 100] * 1_000])
+    pairs, problem = read_all(body, limits)
+    assert pairs == [("a", b"1")]
+    assert problem is not None
+    assert (problem.code, problem.members["line"]) == ("too-large", 2)
+    assert len(body.pieces) > 900

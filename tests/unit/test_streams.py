@@ -1,0 +1,379 @@
+"""Streams through the gateway: what is applied, what is said of it, and how far ahead anything is read."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kv_batch.batch import Read
+from kv_batch.bucket import MOST_KEYS
+from kv_batch.errors import NoSuchStore, StoreFailed
+from kv_batch.gateway import Gateway
+from kv_batch.http import BodyCutShort, Request, Response
+from kv_batch.media import JSON, NDJSON
+from kv_batch.streams import PART_BYTES, WRITE_BYTES
+from tests.buckets import Cosmos, DynamoDb, Sqlite
+from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
+
+
+def lines_of(pairs: dict[str, str]) -> bytes:
+    return b"".join(json.dumps({"key": key, "value": value}).encode() + b"\n" for key, value in pairs.items())
+
+
+def numbered(count: int, value: str = "v") -> dict[str, str]:
+    return {f"k{number:06}": f"{value}{number}" for number in range(count)}
+
+
+def send(bucket: Sqlite, operation: str, body: SmallBody | bytes, **headers: str) -> Response:
+    target = f"/v1/default/{operation}"
+    return ask(SmallHost(bucket), "POST", target, body, content_type=NDJSON, **headers)
+
+
+def ask_all(bucket: Sqlite, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
+    """An answer whose body has been read to its end."""
+
+    async def run() -> Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        answer = await Gateway(SmallHost(bucket)).handle(Request(method, target, named, SmallBody([body])))
+        if isinstance(answer.body, bytes):
+            return answer
+        async with aclosing(answer.body) as chunks:
+            return Response(answer.status, answer.headers, b"".join([chunk async for chunk in chunks]))
+
+    return asyncio.run(run())
+
+
+def content(answer: Response) -> bytes:
+    assert answer.status == 200
+    assert isinstance(answer.body, bytes)
+    return answer.body
+
+
+class Failing(Sqlite):
+    """Works for so many calls, and then no more."""
+
+    def __init__(self, data: dict[str, bytes], calls: int) -> None:
+        super().__init__(data)
+        self.left = calls
+
+    def note(self, name: str, keys: Sequence[object]) -> None:
+        super().note(name, keys)
+        self.left -= 1
+        if self.left < 0:
+            raise StoreFailed("broken pipe")
+
+
+def test_an_export_is_sorted_and_sent_back_unchanged() -> None:
+    data = {"b": b"2", "a": b"\xff", "é": "é".encode(), "c\n": b'"\\'}
+    exported = content(ask_all(Sqlite(data), "GET", "/v1/default/export"))
+    assert [json.loads(line)["key"] for line in exported.splitlines()] == sorted(data)
+
+    restored = Sqlite()
+    assert json.loads(content(send(restored, "set-many", exported))) == {"pairs": 4}
+    assert restored.data == data
+    asked = ask_all(restored, "POST", "/v1/default/get-many", exported, content_type=NDJSON)
+    assert content(asked) == exported
+    assert json.loads(content(send(restored, "delete-many", exported))) == {"keys": 4}
+    assert restored.data == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "keys"),
+    [("", ["a", "ab", "b"]), ("?prefix=a", ["a", "ab"]), ("?prefix=c", []), ("?prefix=", ["a", "ab", "b"])],
+)
+def test_an_export_may_be_of_a_prefix(query: str, keys: list[str]) -> None:
+    bucket = Sqlite(dict.fromkeys(["b", "ab", "a"], b"1"))
+    answer = ask_all(bucket, "GET", f"/v1/default/export{query}")
+    assert dict(answer.headers)["content-type"] == NDJSON
+    assert [json.loads(line)["key"] for line in content(answer).splitlines()] == keys
+
+
+def test_an_export_reads_a_part_at_a_time_and_no_more_than_is_taken() -> None:
+    bucket = Sqlite({f"{number:04}": b"v" * 50_000 for number in range(1_000)})
+
+    async def run() -> None:
+        answer = await Gateway(SmallHost(bucket)).handle(
+            Request("GET", "/v1/default/export", {}, SmallBody([]))
+        )
+        assert isinstance(answer.body, AsyncGenerator)
+        async with aclosing(answer.body) as chunks:
+            await anext(chunks)
+            second = await anext(chunks)
+            assert len(second) < 2 * PART_BYTES
+            assert len(bucket.calls) == 2
+            del bucket.data["0500"]  # before its part is read
+        assert len(bucket.calls) == 2  # closed, it reads no more
+
+    asyncio.run(run())
+    keys = [
+        json.loads(line)["key"] for line in content(ask_all(bucket, "GET", "/v1/default/export")).splitlines()
+    ]
+    assert keys == sorted(bucket.data)
+    assert len(keys) == 999
+
+
+def test_a_key_deleted_while_the_export_runs_is_left_out() -> None:
+    class Shrinking(Sqlite):
+        async def list_keys(self) -> list[str]:
+            keys = await super().list_keys()
+            del self.data["b"]
+            return keys
+
+    exported = content(ask_all(Shrinking({"a": b"1", "b": b"2", "c": b"3"}), "GET", "/v1/default/export"))
+    assert [json.loads(line)["key"] for line in exported.splitlines()] == ["a", "c"]
+
+
+def test_an_export_that_fails_at_once_has_the_status_and_later_a_last_line() -> None:
+    assert problem(ask_all(Failing({"a": b"1"}, 0), "GET", "/v1/default/export"))["status"] == 502
+
+    data = {f"{number:04}": b"v" * 20_000 for number in range(300)}
+    lines = content(ask_all(Failing(data, 2), "GET", "/v1/default/export")).splitlines()
+    assert json.loads(lines[-1])["problem"]["type"] == "/problems/store-failed"
+    assert json.loads(lines[-1])["problem"]["status"] == 502
+    assert [json.loads(line)["key"] for line in lines[:-1]] == sorted(data)[: len(lines) - 1]
+    # Sent on to an import, it is refused, with all that came before it applied.
+    restored = Sqlite()
+    told = problem(send(restored, "set-many", b"\n".join(lines)))
+    assert (told["line"], told["applied"]) == (len(lines), len(lines) - 1)
+
+
+def test_an_import_is_cut_into_calls_by_count_and_by_bytes() -> None:
+    bucket = Sqlite()
+    body = lines_of(numbered(2 * MOST_KEYS + 5))
+    chunks: list[bytes | Exception] = [body[start : start + 70_000] for start in range(0, len(body), 70_000)]
+    assert send(bucket, "set-many", SmallBody(chunks)).status == 200
+    assert {name: max(size for _, size in bucket.calls) <= MOST_KEYS for name, _ in bucket.calls} == {
+        "set_many": True
+    }
+
+    large = Sqlite()
+    body = lines_of({str(number): "v" * 1_000_000 for number in range(20)})
+    chunks = [body[start : start + 100_000] for start in range(0, len(body), 100_000)]
+    assert send(large, "set-many", SmallBody(chunks)).status == 200
+    assert max(size for _, size in large.calls) <= WRITE_BYTES // 1_000_000 + 1
+
+
+def test_no_more_of_a_body_is_read_than_is_written() -> None:
+    class Watching(Sqlite):
+        most = 0
+
+        async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+            await super().set_many(pairs)
+            self.most = max(self.most, body.reads * 70_000 - sum(map(len, self.data.values())))
+
+    text = lines_of({str(number): "v" * 1_000 for number in range(30_000)})
+    chunks: list[bytes | Exception] = [text[start : start + 70_000] for start in range(0, len(text), 70_000)]
+    body = SmallBody(chunks)
+    bucket = Watching()
+    assert send(bucket, "set-many", body).status == 200
+    assert len(bucket.data) == 30_000
+    assert bucket.most < WRITE_BYTES + 2_000_000
+
+
+def test_the_last_value_of_a_key_wins_wherever_it_stands() -> None:
+    bucket = Sqlite()
+    body = lines_of({"a": "first"}) + lines_of(numbered(7_000)) + lines_of({"a": "last"})
+    chunks: list[bytes | Exception] = [body[start : start + 9_999] for start in range(0, len(body), 9_999)]
+    assert json.loads(content(send(bucket, "set-many", SmallBody(chunks)))) == {"pairs": 7_002}
+    assert bucket.data["a"] == b"last"
+
+
+@pytest.mark.parametrize("at", [0, 1, 10, 6_399, 6_400, 9_000])
+def test_a_bad_line_is_named_and_all_before_it_is_there(at: int) -> None:
+    bucket = Sqlite()
+    good = lines_of(numbered(9_001)).splitlines(keepends=True)
+    good[at] = b'{"key": "bad", "value": 1}\n'
+    body = b"".join(good)
+    chunks: list[bytes | Exception] = [body[start : start + 50_000] for start in range(0, len(body), 50_000)]
+    told = problem(send(bucket, "set-many", SmallBody(chunks)))
+    assert (told["type"], told["line"], told["applied"]) == ("/problems/invalid-value", at + 1, at)
+    assert sorted(bucket.data) == sorted(numbered(at))
+
+
+def test_a_body_cut_short_leaves_whole_lines_and_says_which() -> None:
+    bucket = Sqlite()
+    body = lines_of(numbered(10))
+    told = problem(send(bucket, "set-many", SmallBody([body[:-5], BodyCutShort()])))
+    assert (told["type"], told["line"], told["applied"]) == ("/problems/malformed-body", 10, 9)
+    assert sorted(bucket.data) == sorted(numbered(9))
+
+
+@settings(max_examples=25)
+@given(calls=st.integers(0, 5), size=st.integers(1_000, 300_000))
+def test_after_a_failure_all_before_resume_line_is_done_and_the_rest_completes(calls: int, size: int) -> None:
+    bucket = Failing({}, calls)
+    pairs = numbered(20_000)
+    body = lines_of(pairs)
+    chunks: list[bytes | Exception] = [body[start : start + size] for start in range(0, len(body), size)]
+    answer = send(bucket, "set-many", SmallBody(chunks))
+    if answer.status == 200:
+        assert len(bucket.data) == 20_000
+        return
+    told = problem(answer)
+    assert told["type"] == "/problems/store-failed"
+    assert told["applied"] == len(bucket.data)
+    done = told["resume_line"] - 1
+    assert set(list(pairs)[:done]) <= bucket.data.keys()
+    bucket.left = 1_000
+    rest = b"".join(body.splitlines(keepends=True)[done:])
+    assert send(bucket, "set-many", rest).status == 200
+    assert bucket.data == {key: value.encode() for key, value in pairs.items()}
+
+
+def test_one_key_that_is_refused_does_not_stop_an_import() -> None:
+    bucket = Cosmos()
+    pairs = {**numbered(100), "a/b": "refused", **numbered(200, "w")}
+    told = problem(send(bucket, "set-many", lines_of(pairs)))
+    assert [failed["key"] for failed in told["failed"]] == ["a/b"]
+    assert told["applied"] == 200
+    assert told["resume_line"] == list(pairs).index("a/b") + 1
+    assert bucket.data.keys() == numbered(200).keys()
+
+
+def test_a_bad_line_after_a_refused_key_tells_both() -> None:
+    bucket = Cosmos()
+    told = problem(send(bucket, "set-many", lines_of({"a": "1", "b/c": "2", "d": "3"}) + b"{"))
+    assert told["type"] == "/problems/malformed-body"
+    assert (told["line"], told["applied"], told["resume_line"]) == (4, 2, 2)
+    assert [failed["key"] for failed in told["failed"]] == ["b/c"]
+
+
+def test_a_store_that_is_not_there_is_told_plainly() -> None:
+    answer = ask(
+        SmallHost(NoSuchStore("no")),
+        "POST",
+        "/v1/default/set-many",
+        b'{"key": "a", "value": "1"}',
+        content_type=NDJSON,
+    )
+    assert problem(answer)["type"] == "/problems/no-such-store"
+
+
+@pytest.mark.parametrize("bucket", [Sqlite, DynamoDb])
+def test_get_many_answers_line_by_line_in_order_with_repeats(bucket: type[Sqlite]) -> None:
+    store = bucket({"a": b"1", "b": b"2"})
+    body = b'{"key": "b"}\n{"key": "x"}\n{"key": "a", "value": "old"}\n{"key": "b"}\n{"key": "b"}\n'
+    answer = ask_all(store, "POST", "/v1/default/get-many", body, content_type=NDJSON)
+    rows = [json.loads(line) for line in content(answer).splitlines()]
+    assert [(row["key"], row["value"]) for row in rows] == [
+        ("b", "2"), ("x", None), ("a", "1"), ("b", "2"), ("b", "2")
+    ]  # fmt: skip
+
+
+def test_get_many_answers_before_its_body_has_ended() -> None:
+    bucket = Sqlite({"a": b"1", "b": b"2"})
+    body = SmallBody([b'{"key": "a"}\n{"ke', b'y": "b"}\n', b'{"key": "c"}\n'])
+
+    async def run() -> None:
+        headers = {"content-type": NDJSON}
+        answer = await Gateway(SmallHost(bucket)).handle(
+            Request("POST", "/v1/default/get-many", headers, body)
+        )
+        assert body.reads == 1
+        assert isinstance(answer.body, AsyncGenerator)
+        async with aclosing(answer.body) as chunks:
+            assert await anext(chunks) == b'{"key": "a", "value": "1"}\n'
+            assert body.reads == 1
+            assert await anext(chunks) == b'{"key": "b", "value": "2"}\n'
+            assert body.reads == 2
+
+    asyncio.run(run())
+
+
+def test_a_bad_line_in_get_many_is_a_status_or_the_last_line() -> None:
+    bucket = Sqlite({"a": b"1"})
+    answer = ask_all(bucket, "POST", "/v1/default/get-many", b'{"kay": "a"}\n', content_type=NDJSON)
+    assert problem(answer)["line"] == 1
+    answer = ask_all(
+        bucket, "POST", "/v1/default/get-many", b'{"key": "a"}\n{"key": 5}\n', content_type=NDJSON
+    )
+    first, last = map(json.loads, content(answer).splitlines())
+    assert first == {"key": "a", "value": "1"}
+    assert (last["problem"]["status"], last["problem"]["line"]) == (400, 2)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "accept", "expected"),
+    [
+        (JSON, "", JSON),
+        (JSON, NDJSON, NDJSON),
+        (JSON, "*/*", JSON),
+        (NDJSON, "", NDJSON),
+        (NDJSON, "*/*", NDJSON),
+        (NDJSON, JSON, JSON),
+        (NDJSON, f"{JSON};q=0.5, */*;q=0.1", JSON),
+        (f"{NDJSON}; charset=utf-8", "text/html", NDJSON),
+        ("APPLICATION/X-NDJSON", f"{NDJSON};q=0, {JSON}", JSON),
+    ],
+)
+def test_a_body_is_answered_in_kind_unless_accept_says_otherwise(
+    content_type: str, accept: str, expected: str
+) -> None:
+    bucket = Sqlite({"a": b"1"})
+    body = b'{"keys": ["a"]}' if content_type == JSON else b'{"key": "a"}\n'
+    row: dict[str, Any] = {"key": "a", "value": "1"}
+    headers = {"content_type": content_type, "accept": accept}
+    answer = ask_all(bucket, "POST", "/v1/default/get-many", body, **headers)
+    assert dict(answer.headers)["content-type"] == expected
+    assert json.loads(content(answer)) == ({"pairs": [row]} if expected == JSON else row)
+    assert "accept" in dict(answer.headers)["vary"]
+    deleted = ask_all(bucket, "POST", "/v1/default/delete-many", body, **headers)
+    assert dict(deleted.headers)["content-type"] == expected
+    assert content(deleted) == b'{"keys": 1}\n'
+
+
+def test_gzip_goes_in_and_out() -> None:
+    bucket = Sqlite()
+    body = lines_of(numbered(500))
+    sent = send(bucket, "set-many", gzip.compress(body), content_encoding="gzip")
+    assert json.loads(content(sent)) == {"pairs": 500}
+    answer = ask_all(bucket, "GET", "/v1/default/export", accept_encoding="br, gzip;q=0.8")
+    assert dict(answer.headers)["content-encoding"] == "gzip"
+    assert gzip.decompress(content(answer)) == body
+    plain = ask_all(bucket, "GET", "/v1/default/export", accept_encoding="gzip;q=0")
+    assert (content(plain), dict(plain.headers).get("content-encoding")) == (body, None)
+    json_body = gzip.compress(b'{"keys": ["k000001"]}')
+    deleted = ask_all(
+        bucket, "POST", "/v1/default/delete-many", json_body, content_type=JSON, content_encoding="X-GZIP"
+    )
+    assert content(deleted) == b'{"keys": 1}\n'
+
+
+@pytest.mark.parametrize("coding", ["br", "deflate", "gzip, gzip", "gzip, br", "zip"])
+def test_another_coding_is_refused(coding: str) -> None:
+    assert problem(send(Sqlite(), "set-many", b"", content_encoding=coding))["status"] == 415
+
+
+def test_a_bomb_meets_the_limits() -> None:
+    bomb = gzip.compress(bytes(200_000_000))
+    told = problem(send(Sqlite(), "set-many", bomb, content_encoding="gzip"))
+    assert (told["status"], told["line"], told["applied"]) == (413, 1, 0)
+    told = problem(
+        ask(SmallHost(), "POST", "/v1/default/set-many", bomb, content_type=JSON, content_encoding="gzip")
+    )
+    assert told["status"] == 413
+
+
+@given(st.lists(st.integers(0, 3_000), min_size=1, max_size=40), st.integers(100, 5_000))
+def test_a_part_follows_the_size_of_the_values(sizes: list[int], about: int) -> None:
+    bucket = Sqlite({f"{number:03}": bytes(size) for number, size in enumerate(sizes)})
+
+    async def run() -> None:
+        read = Read(sorted(bucket.data), about)
+        got: dict[str, bytes | None] = {}
+        while read.left:
+            part = await read.next(bucket)
+            assert part
+            got.update(part)
+        assert got == bucket.data
+        assert list(got) == sorted(bucket.data)
+
+    asyncio.run(run())
