@@ -60,7 +60,9 @@ async def _export(reader: ByteStreamReader, writer: ByteStreamWriter) -> None:
             part = keys[start : start + PAIRS]
             values = dict(batch.get_many(bucket, part))
             lines = [
-                json.dumps({"key": key, "value": values[key].decode()}, ensure_ascii=False) for key in part
+                json.dumps({"key": key, "value": value.decode()}, ensure_ascii=False)
+                for key in part
+                if (value := values[key]) is not None
             ]
             await writer.write_all("\n".join(lines).encode() + b"\n")
 

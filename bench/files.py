@@ -1,0 +1,102 @@
+"""What the measurements of streams share: files of lines, curl, and a host's memory."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.servers import Server, why_not
+
+NDJSON = "content-type: application/x-ndjson"
+
+
+def machine() -> str:
+    """What is measured on, in a line; ends the program where `spin` is missing."""
+    missing = why_not("spin")
+    if missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        raise SystemExit(1)
+    spin = subprocess.run(["spin", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return f"{spin}, SQLite, {os.cpu_count()} cores"
+
+
+def lines(numbers: Iterable[int]) -> Iterable[bytes]:
+    """Pairs of 100-byte values as an export has them, a thousand lines at a time."""
+    some: list[bytes] = []
+    for number in numbers:
+        some.append(b'{"key": "key:%07d", "value": "%s"}\n' % (number, b"%07d" % number * 14 + b"ab"))
+        if len(some) == 1_000:
+            yield b"".join(some)
+            some = []
+    yield b"".join(some)
+
+
+def write(file: Path, numbers: Iterable[int]) -> Path:
+    """A file of those lines."""
+    with file.open("wb") as out:
+        out.writelines(lines(numbers))
+    return file
+
+
+def send(url: str, file: Path, answer: Path) -> float:
+    """POSTs a file of lines, as the README does; returns the seconds that it took."""
+    return _curl("-X", "POST", "-H", NDJSON, "-T", str(file), "-o", str(answer), url)
+
+
+def fetch(url: str, answer: Path) -> float:
+    """GETs into a file; returns the seconds that it took."""
+    return _curl("-o", str(answer), url)
+
+
+def _curl(*arguments: str) -> float:
+    start = time.perf_counter()
+    subprocess.run(["curl", "-sS", "--fail-with-body", *arguments], check=True)
+    return time.perf_counter() - start
+
+
+def must_equal(one: Path, other: Path) -> None:
+    """Ends the program where two files differ."""
+    if not filecmp.cmp(one, other, shallow=False):
+        print(f"{one.name} and {other.name} differ", file=sys.stderr)
+        raise SystemExit(1)
+
+
+def resident(server: Server) -> int:
+    """Bytes of memory that the host's processes hold: the largest of them, which is the one that serves."""
+    return max(_status(pid, "VmRSS:") for pid in _processes(server))
+
+
+def peak(server: Server) -> int:
+    """The most bytes that it has held since `forget_peak`."""
+    return max(_status(pid, "VmHWM:") for pid in _processes(server))
+
+
+def forget_peak(server: Server) -> None:
+    """Lets the peak start anew, at what is held now."""
+    for pid in _processes(server):
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _processes(server: Server) -> list[int]:
+    """The host's process group (Linux: proc(5), field 5 of stat)."""
+    group = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[2]) == server.process.pid:
+            group.append(int(stat.parent.name))
+    return group
+
+
+def _status(pid: int, name: str) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,88 @@
+"""A million pairs in and out, beside a plain loop: `python -m bench.million_pairs [PAIRS] [ROUNDS]`.
+
+Both run under `spin up` with SQLite, in turns, each time on a fresh store: kv-batch, and the component of
+`bench/plain`, which reads and writes a line at a time. What comes out is compared byte for byte.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+
+from bench.files import fetch, machine, must_equal, send, write
+from tests.servers import ROOT, serving
+
+MANIFEST = """
+spin_manifest_version = 2
+application = { name = "plain", version = "0.1.0" }
+[[trigger.http]]
+route = "/..."
+component = "plain"
+[component.plain]
+source = "plain.wasm"
+key_value_stores = ["default"]
+"""
+
+
+def main() -> int:
+    """Measures and prints."""
+    count, rounds = (*map(int, sys.argv[1:]), *(1_000_000, 3)[len(sys.argv) - 1 :])
+    on = machine()
+    took: dict[tuple[str, str], list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        manifest = compile_plain(place)
+        file = write(place / "in.ndjson", range(count))
+        out = place / "out.ndjson"
+        for turn in range(rounds):
+            with serving("spin", place / f"gateway-{turn}") as server:
+                url = f"{server.url}/v1/default"
+                took["kv-batch", "import"].append(send(f"{url}/set-many", file, out))
+                took["kv-batch", "export"].append(fetch(f"{url}/export", out))
+                must_equal(file, out)
+                took["kv-batch", "get-many"].append(send(f"{url}/get-many", file, out))
+                must_equal(file, out)
+                took["kv-batch", "delete-many"].append(send(f"{url}/delete-many", file, out))
+                fetch(f"{url}/export", out)
+                if out.stat().st_size:
+                    print("delete-many left something behind", file=sys.stderr)
+                    return 1
+            with serving("spin", place / f"plain-{turn}", manifest=str(manifest)) as server:
+                took["plain loop", "import"].append(send(server.url, file, out))
+                took["plain loop", "export"].append(fetch(server.url, out))
+                must_equal(file, out)
+        print(f"{count:,} pairs of 100 bytes ({file.stat().st_size / 1e6:.0f} MB), {on}; {rounds} rounds")
+    print("                             median s   best s   pairs/s (median)   pairs/s (best)")
+    for (who, what), seconds in took.items():
+        middle, best = median(seconds), min(seconds)
+        print(f"{who:10} {what:17} {middle:8.2f} {best:8.2f} {count / middle:18,.0f} {count / best:16,.0f}")
+    for what in "import", "export":
+        ratios = [
+            plain / ours for plain, ours in zip(took["plain loop", what], took["kv-batch", what], strict=True)
+        ]
+        print(f"{what}: {median(ratios):.1f} times as fast as the plain loop")
+    return 0
+
+
+def compile_plain(place: Path) -> Path:
+    """Compiles the plain loop; returns its manifest."""
+    options = ["-q", "-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@0.1.0"]
+    source = ["-p", str(ROOT / "bench" / "plain"), "app", "-o", str(place / "plain.wasm")]
+    run = "import componentize_py, sys; sys.exit(componentize_py.script())"
+    subprocess.run(
+        [sys.executable, "-c", run, *options, "componentize", *source],
+        env={**os.environ, "VIRTUAL_ENV": sys.prefix},
+        check=True,
+    )
+    manifest = place / "spin.toml"
+    manifest.write_text(MANIFEST)
+    return manifest
+
+
+if __name__ == "__main__":
+    sys.exit(main())
