@@ -108,7 +108,9 @@ def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> byte
 
 
 def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
-    text = block.removesuffix(b"\n").replace(b"\r\n", b"\n") + b"\n"
+    text = block.replace(b"\r\n", b"\n")
+    if not text.endswith(b"\n"):
+        text += b"\n"
     count = text.count(b"\n")
     numbers = range(first, first + count)
     items = shaped(text, count, limits)

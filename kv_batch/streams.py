@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 from kv_batch import ndjson
-from kv_batch.batch import Read
+from kv_batch.batch import GROWTH, Read
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreError, StoreNotGranted, StreamFailed
 from kv_batch.problems import MOST_FAILED
@@ -172,8 +172,8 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
         pairs = await store.do(read.next)
         if None in pairs.values():
             pairs = {key: value for key, value in pairs.items() if value is not None}
-        if pairs:
-            yield ndjson.encode_pairs(pairs, always_base64)
+        for piece in _pieces(pairs):
+            yield ndjson.encode_pairs(piece, always_base64)
 
 
 async def _read(
@@ -182,7 +182,27 @@ async def _read(
     for run in _without_repeats(keys):
         read.keys, read.start = run, 0
         while read.left:
-            yield ndjson.encode_pairs(await store.do(read.next), always_base64)
+            for piece in _pieces(await store.do(read.next)):
+                yield ndjson.encode_pairs(piece, always_base64)
+
+
+def _pieces(pairs: dict[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:
+    """The pairs of a part, cut where the values turned out much larger than those before them: an answer
+    takes several times its size while it is made."""
+    if sum(map(len, filter(None, pairs.values()))) <= GROWTH * PART_BYTES:
+        if pairs:
+            yield pairs
+        return
+    piece: dict[str, bytes | None] = {}
+    size = 0
+    for key, value in pairs.items():
+        piece[key] = value
+        size += len(value or b"")
+        if size > PART_BYTES:
+            yield piece
+            piece, size = {}, 0
+    if piece:
+        yield piece
 
 
 def _without_repeats(keys: list[str]) -> Iterator[list[str]]:

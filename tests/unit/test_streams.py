@@ -97,7 +97,7 @@ def test_an_export_may_be_of_a_prefix(query: str, keys: list[str]) -> None:
 
 
 def test_an_export_reads_a_part_at_a_time_and_no_more_than_is_taken() -> None:
-    bucket = Sqlite({f"{number:04}": b"v" * 50_000 for number in range(1_000)})
+    bucket = Sqlite({f"{number:04}": b"v" * 20_000 for number in range(1_000)})
 
     async def run() -> None:
         answer = await Gateway(SmallHost(bucket)).handle(
@@ -360,6 +360,22 @@ def test_a_bomb_meets_the_limits() -> None:
         ask(SmallHost(), "POST", "/v1/default/set-many", bomb, content_type=JSON, content_encoding="gzip")
     )
     assert told["status"] == 413
+
+
+def test_values_that_turn_out_large_are_sent_in_pieces() -> None:
+    sizes = [1] * 150 + [3_000_000] * 9 + [1] * 9
+    bucket = Sqlite({f"{number:04}": b"v" * size for number, size in enumerate(sizes)})
+
+    async def run() -> list[bytes]:
+        request = Request("GET", "/v1/default/export", {}, SmallBody([]))
+        answer = await Gateway(SmallHost(bucket)).handle(request)
+        assert isinstance(answer.body, AsyncGenerator)
+        async with aclosing(answer.body) as chunks:
+            return [chunk async for chunk in chunks]
+
+    chunks = asyncio.run(run())
+    assert max(map(len, chunks)) < 3_010_000
+    assert [json.loads(line)["key"] for line in b"".join(chunks).splitlines()] == sorted(bucket.data)
 
 
 @given(st.lists(st.integers(0, 3_000), min_size=1, max_size=40), st.integers(100, 5_000))
