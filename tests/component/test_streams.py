@@ -217,14 +217,15 @@ def test_who_does_not_read_is_not_read_from(client: httpx.Client, server: Server
     asked = b"".join(b'{"key": "%s"}\n' % key.encode() for key in pairs)
     with closing(connected(server)) as connection:
         connection.sendall(head("POST", f"{TARGET}get-many", SENT_AS_NDJSON, CHUNKED))
-        # 200 MB of answers, none of them read: at some time the host must stop taking questions.
+        # 1.2 GB of answers, none of them read: the host must stop taking questions, of which the buffers of
+        # the two sockets hold some megabytes.
         connection.settimeout(3)
         sent = 0
         with suppress(TimeoutError):
-            while sent < 100:
+            while sent < 600:
                 connection.sendall(chunk(asked))
                 sent += 1
-        assert sent < 100
+        assert sent < 600
     assert exported(client) == body
 
 
@@ -277,8 +278,9 @@ def test_gzip_goes_in_and_out(client: httpx.Client, server: Server) -> None:
 def test_a_bomb_meets_the_limits(client: httpx.Client) -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     zeros = bytes(1 << 20)
-    bomb = b"".join(packer.compress(zeros) for _ in range(1 << 10)) + packer.flush()
-    assert len(bomb) < 1_100_000
+    # No more than a host has read when it answers: what is still under way might reset the connection.
+    bomb = b"".join(packer.compress(zeros) for _ in range(90)) + packer.flush()
+    assert len(bomb) < 100_000
     answer = post(client, "set-many", bomb, content_encoding="gzip")
     assert (answer.status_code, answer.json()["type"]) == (413, "/problems/too-large")
     answer = client.post(
