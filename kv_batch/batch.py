@@ -98,18 +98,15 @@ async def delete_many(bucket: Bucket, keys: Iterable[str]) -> None:
         bucket.learned.delete_many = min(write.limit, bucket.learned.delete_many)
 
 
-async def read_parts(
-    bucket: Bucket, keys: Iterable[str], about: int | None = None
-) -> AsyncGenerator[dict[str, bytes | None], None]:
+async def read_parts(bucket: Bucket, keys: Iterable[str]) -> AsyncGenerator[dict[str, bytes | None], None]:
     """get_many a host call at a time, so that the values need not all be held at once.
 
     Yields dicts of key to value, which together hold each distinct key of `keys` once, in their order.
-    `about`: as of `Read`.
 
     Raises:
         StoreError: as get_many.
     """
-    read = Read(list(dict.fromkeys(keys)), about)
+    read = Read(list(dict.fromkeys(keys)))
     while read.left:
         yield await read.next(bucket)
 

@@ -63,7 +63,8 @@ def mend(component: bytes) -> bytes:
 
 def _wrapped(module: bytes) -> bytes:
     """The runtime, whose export POP is a new function around the old one."""
-    sections = {section.id: section for section in _sections(module)}
+    every = list(_sections(module))
+    sections = {section.id: section for section in every}  # custom ones may repeat, and none is needed
     exports = _exports(module)
     imported = sum(kind == FUNCTION for kind in _import_kinds(sections[IMPORTS].data))
     types, bodies = sections[FUNCTIONS], sections[CODE]
@@ -87,11 +88,7 @@ def _wrapped(module: bytes) -> bytes:
     bodies.data = _leb(count + 1) + bodies.data[start:] + _leb(len(body)) + body
     export = _leb(len(POP)) + POP + bytes([FUNCTION])
     sections[EXPORTS].data = sections[EXPORTS].data.replace(export + _leb(old), export + _leb(new))
-    # Custom sections may repeat, so the order and the rest are taken from the original.
-    changed = {number: sections[number].data for number in (FUNCTIONS, EXPORTS, CODE)}
-    return module[:8] + b"".join(
-        _written(Section(section.id, changed.get(section.id, section.data))) for section in _sections(module)
-    )
+    return module[:8] + b"".join(map(_written, every))
 
 
 def _exports(module: bytes) -> dict[bytes, int]:

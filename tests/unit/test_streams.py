@@ -32,6 +32,11 @@ def numbered(count: int, value: str = "v") -> dict[str, str]:
     return {f"k{number:06}": f"{value}{number}" for number in range(count)}
 
 
+def cut(body: bytes, size: int) -> list[bytes | Exception]:
+    """The body in chunks of a size."""
+    return [body[start : start + size] for start in range(0, len(body), size)]
+
+
 def send(bucket: Sqlite, operation: str, body: SmallBody | bytes, **headers: str) -> Response:
     target = f"/v1/default/{operation}"
     return ask(SmallHost(bucket), "POST", target, body, content_type=NDJSON, **headers)
@@ -148,7 +153,7 @@ def test_an_export_that_fails_at_once_has_the_status_and_later_a_last_line() -> 
 def test_an_import_is_cut_into_calls_by_count_and_by_bytes() -> None:
     bucket = Sqlite()
     body = lines_of(numbered(2 * MOST_KEYS + 5))
-    chunks: list[bytes | Exception] = [body[start : start + 70_000] for start in range(0, len(body), 70_000)]
+    chunks = cut(body, 70_000)
     assert send(bucket, "set-many", SmallBody(chunks)).status == 200
     assert {name: max(size for _, size in bucket.calls) <= MOST_KEYS for name, _ in bucket.calls} == {
         "set_many": True
@@ -156,7 +161,7 @@ def test_an_import_is_cut_into_calls_by_count_and_by_bytes() -> None:
 
     large = Sqlite()
     body = lines_of({str(number): "v" * 1_000_000 for number in range(20)})
-    chunks = [body[start : start + 100_000] for start in range(0, len(body), 100_000)]
+    chunks = cut(body, 100_000)
     assert send(large, "set-many", SmallBody(chunks)).status == 200
     assert max(size for _, size in large.calls) <= WRITE_BYTES // 1_000_000 + 1
 
@@ -170,7 +175,7 @@ def test_no_more_of_a_body_is_read_than_is_written() -> None:
             self.most = max(self.most, body.reads * 70_000 - sum(map(len, self.data.values())))
 
     text = lines_of({str(number): "v" * 1_000 for number in range(30_000)})
-    chunks: list[bytes | Exception] = [text[start : start + 70_000] for start in range(0, len(text), 70_000)]
+    chunks = cut(text, 70_000)
     body = SmallBody(chunks)
     bucket = Watching()
     assert send(bucket, "set-many", body).status == 200
@@ -181,7 +186,7 @@ def test_no_more_of_a_body_is_read_than_is_written() -> None:
 def test_the_last_value_of_a_key_wins_wherever_it_stands() -> None:
     bucket = Sqlite()
     body = lines_of({"a": "first"}) + lines_of(numbered(7_000)) + lines_of({"a": "last"})
-    chunks: list[bytes | Exception] = [body[start : start + 9_999] for start in range(0, len(body), 9_999)]
+    chunks = cut(body, 9_999)
     assert json.loads(content(send(bucket, "set-many", SmallBody(chunks)))) == {"pairs": 7_002}
     assert bucket.data["a"] == b"last"
 
@@ -192,7 +197,7 @@ def test_a_bad_line_is_named_and_all_before_it_is_there(at: int) -> None:
     good = lines_of(numbered(9_001)).splitlines(keepends=True)
     good[at] = b'{"key": "bad", "value": 1}\n'
     body = b"".join(good)
-    chunks: list[bytes | Exception] = [body[start : start + 50_000] for start in range(0, len(body), 50_000)]
+    chunks = cut(body, 50_000)
     told = problem(send(bucket, "set-many", SmallBody(chunks)))
     assert (told["type"], told["line"], told["applied"]) == ("/problems/invalid-value", at + 1, at)
     assert sorted(bucket.data) == sorted(numbered(at))
@@ -212,7 +217,7 @@ def test_after_a_failure_all_before_resume_line_is_done_and_the_rest_completes(c
     bucket = Failing({}, calls)
     pairs = numbered(20_000)
     body = lines_of(pairs)
-    chunks: list[bytes | Exception] = [body[start : start + size] for start in range(0, len(body), size)]
+    chunks = cut(body, size)
     answer = send(bucket, "set-many", SmallBody(chunks))
     if answer.status == 200:
         assert len(bucket.data) == 20_000
