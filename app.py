@@ -7,7 +7,6 @@ gateway, whose buckets are those of `wasi:keyvalue`.
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import componentize_py_async_support
@@ -27,7 +26,7 @@ from wit_world.imports import (
 from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 
 from kv_batch.gateway import Gateway
-from kv_batch.http import BodyCutShort, Request, header_map
+from kv_batch.http import BodyCutShort, Chunks, Request, header_map
 from kv_batch.wit import Asynchronous, Wit, WitBucket, open_bucket
 
 READ_BYTES = 256 * 1024
@@ -126,9 +125,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
         return answer
 
 
-async def _send(
-    writer: ByteStreamWriter, body: bytes | AsyncGenerator[bytes, None], reader: ByteStreamReader, head: bool
-) -> None:
+async def _send(writer: ByteStreamWriter, body: bytes | Chunks, reader: ByteStreamReader, head: bool) -> None:
     """Sends the body of an answer, which may be made of that of the request as it comes."""
     with reader, writer:
         if isinstance(body, bytes):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import traceback
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -19,8 +18,9 @@ from wasmtime import WasmtimeError
 
 from embedded.component import Component
 from embedded.imports import ClientGone
-from kv_batch.errors import Problem
+from kv_batch.http import Response
 from kv_batch.problems import answer
+from kv_batch.record import Record
 
 INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
@@ -179,23 +179,26 @@ class Application:
     def _answer(
         self, method: str, target: str, headers: list[tuple[str, str]], exchange: AsgiExchange
     ) -> None:
-        request_id = str(uuid.uuid4())
+        # The guest logs its requests itself. One that it does not finish is logged here.
+        record = Record(method, dict(headers))
         try:
             with self._component.instance() as instance:
                 instance.handle(method, target, headers, exchange)
-        except WasmtimeError:
-            print(f"request {request_id} failed:", file=sys.stderr)
-            traceback.print_exc(file=sys.stderr)
+            if not exchange.responded:
+                raise WasmtimeError("the component gave no answer")  # noqa: TRY301 - as bad as a trap
+        except WasmtimeError as error:
+            traceback.print_exception(error, file=sys.stderr)
+            response = answer(error, record)
+            record.status = response.status
+            record.log()
             if exchange.responded:
                 # Half an answer must not look whole: an answer that is not ended makes the server close.
                 return
-        if not exchange.responded:
-            self._apologise(exchange, request_id)
+            _send_whole(exchange, response)
         exchange.end()
 
-    def _apologise(self, exchange: AsgiExchange, request_id: str) -> None:
-        detail = "This is a defect of the gateway, not of the request. Its log has the rest."
-        response = answer(Problem("internal-error", detail, request_id=request_id))
-        exchange.respond(response.status, response.headers)
-        assert isinstance(response.body, bytes)  # noqa: S101 - a problem is never streamed
-        exchange.write(response.body)
+
+def _send_whole(exchange: AsgiExchange, response: Response) -> None:
+    exchange.respond(response.status, response.headers)
+    assert isinstance(response.body, bytes)  # noqa: S101 - a problem is never streamed
+    exchange.write(response.body)

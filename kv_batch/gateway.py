@@ -8,13 +8,18 @@ Everything in a request is checked before the store is touched. It knows neither
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from urllib.parse import unquote
 
+from kv_batch import openapi
 from kv_batch.auth import require, scope_of
 from kv_batch.errors import Problem
 from kv_batch.host import Host
 from kv_batch.http import Request, Response
+from kv_batch.media import JSON
 from kv_batch.problems import answer
+from kv_batch.record import CountedBody, LoggedBody, Record
 from kv_batch.routes import ROUTES, Call
 from kv_batch.settings import Access, Limits
 from kv_batch.stores import Store, Stores
@@ -32,19 +37,36 @@ class Gateway:
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request. Whatever goes wrong is an answer too: no exception leaves."""
+        record = Record(request.method, request.headers)
         try:
-            response = await self._route(request)
+            response = await self._route(replace(request, body=CountedBody(request.body, record)), record)
         except Exception as error:  # noqa: BLE001 - what left here would trap the instance
-            response = answer(error)
-        return response
+            response = answer(error, record)
+        record.status = response.status
+        response.headers.append(("x-request-id", record.request_id))
+        if record.known:
+            response.headers.append(("server-timing", record.server_timing()))
+        if isinstance(response.body, bytes):
+            record.sent = 0 if request.method == "HEAD" else len(response.body)
+            record.log()
+            return response
+        return replace(response, body=LoggedBody(response.body, record))
 
-    async def _route(self, request: Request) -> Response:
+    async def _route(self, request: Request, record: Record) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        if request.path == "/openapi.json":
+            record.route = request.path
+            _allow(request, method, ["GET"])
+            headers = [("content-type", JSON), ("content-length", str(len(openapi.TEXT)))]
+            return Response(200, headers, openapi.TEXT)
         segments = request.path.split("/")[1:] or [""]  # `OPTIONS *` has no slash
         if unquote(segments[0]) != "v1":
             raise _not_found(request)
         if self._access is None:
             self._access = Access.of(self._host.config)
-        scope = scope_of(request.headers.get("authorization"), self._access)
+        authorization = request.headers.get("authorization")
+        scope = scope_of(authorization, self._access)
+        record.known = authorization is not None
         try:
             label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
         except ValueError:  # too few segments, or not UTF-8
@@ -52,19 +74,24 @@ class Gateway:
         methods = ROUTES.get(rest[0] if rest else None) if label and len(rest) < 2 else None
         if methods is None:
             raise _not_found(request)
-        method = "GET" if request.method == "HEAD" else request.method
-        if method not in methods:
-            allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
-            raise Problem(
-                "method-not-allowed",
-                f"{request.method[:100]} is not a method of this path. It has: {', '.join(allowed)}.",
-                headers=[("allow", ", ".join(allowed))],
-            )
+        record.route = "/".join(["/v1/{store}", *rest])
+        _allow(request, method, methods)
+        record.store = label
         needed, route = methods[method]
         require(scope, needed)
         if self._limits is None:
             self._limits = Limits.of(self._host.config)
-        return await route(Call(request, Store(label, self._stores), self._limits))
+        return await route(Call(request, Store(label, self._stores, record), self._limits, record))
+
+
+def _allow(request: Request, method: str, methods: Collection[str]) -> None:
+    if method not in methods:
+        allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
+        raise Problem(
+            "method-not-allowed",
+            f"{request.method[:100]} is not a method of this path. It has: {', '.join(allowed)}.",
+            headers=[("allow", ", ".join(allowed))],
+        )
 
 
 def _not_found(request: Request) -> Problem:

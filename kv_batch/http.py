@@ -6,7 +6,7 @@ of what its host gives it and sends the `Response` back; nothing here knows eith
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,6 +63,16 @@ def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
     return headers
 
 
+class Chunks(Protocol):
+    """The body of an answer that is made as it is sent; an async generator is one."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Response:
     """One answer.
@@ -76,4 +86,4 @@ class Response:
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
-    body: bytes | AsyncGenerator[bytes, None] = b""
+    body: bytes | Chunks = b""

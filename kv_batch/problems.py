@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-import traceback
-import uuid
 from typing import Final
 
 from kv_batch.errors import (
@@ -18,6 +15,7 @@ from kv_batch.errors import (
     StreamFailed,
 )
 from kv_batch.http import BodyCutShort, Response
+from kv_batch.record import Record
 
 PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "malformed-body": (400, "The body cannot be read"),
@@ -39,6 +37,8 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
 }
 """Code to status and title. The codes are part of the API: clients tell errors apart by them."""
 
+PROBLEM = "application/problem+json"
+
 MOST_FAILED = 1_000
 """How many failed keys an answer names."""
 
@@ -46,18 +46,18 @@ RETRY_AFTER = 1
 """Seconds. What makes a store busy is calls under way, and those are over soon."""
 
 
-def answer(error: Exception) -> Response:
-    """The answer that tells a client of `error`. One that nobody foresaw is logged, and told as little of
-    as can be: `internal-error`, with the id under which the log has its traceback."""
-    problem = _problem(error)
+def answer(error: Exception, record: Record) -> Response:
+    """The answer that tells a client of `error`. Of one that nobody foresaw it tells as little as can be:
+    `internal-error`, with the id under which the log has its traceback."""
+    problem = _problem(error, record)
     content = json.dumps(_document(problem)).encode() + b"\n"
-    headers = [("content-type", "application/problem+json"), ("content-length", str(len(content)))]
+    headers = [("content-type", PROBLEM), ("content-length", str(len(content)))]
     return Response(PROBLEMS[problem.code][0], headers + problem.headers, content)
 
 
-def line(error: Exception) -> bytes:
+def line(error: Exception, record: Record) -> bytes:
     """The same as the last line of an NDJSON answer that has begun: `{"problem": {…}}`."""
-    return json.dumps({"problem": _document(_problem(error))}).encode() + b"\n"
+    return json.dumps({"problem": _document(_problem(error, record))}).encode() + b"\n"
 
 
 def _document(problem: Problem) -> dict[str, object]:
@@ -71,7 +71,20 @@ def _document(problem: Problem) -> dict[str, object]:
     }
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception, record: Record) -> Problem:
+    problem = _foreseen(error)
+    if problem is None:
+        record.foresaw_not(error)
+        problem = Problem(
+            "internal-error",
+            "This is a defect of the gateway, not of the request. Its log has the rest under the request id.",
+            request_id=record.request_id,
+        )
+    record.problem = problem.code
+    return problem
+
+
+def _foreseen(error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error
@@ -88,14 +101,7 @@ def _problem(error: Exception) -> Problem:
                 "Nothing was changed; send it again.",
                 pointer="",
             )
-    request_id = str(uuid.uuid4())
-    print(f"kv-batch: internal error {request_id}", file=sys.stderr)
-    traceback.print_exception(error, file=sys.stderr)
-    return Problem(
-        "internal-error",
-        "This is a defect of the gateway, not of the request. Its log has the rest under the request id.",
-        request_id=request_id,
-    )
+    return None
 
 
 def _store_error(error: StoreError) -> Problem:

@@ -18,6 +18,7 @@ from kv_batch.media import FORM, JSON, NDJSON, media_type, preferred, takes_gzip
 from kv_batch.pairs import Pair, check_count, check_key, decode_keys, decode_pairs, encode_pairs
 from kv_batch.problems import line
 from kv_batch.query import malformed, parse_query, single
+from kv_batch.record import Record
 from kv_batch.settings import Limits, Scope
 from kv_batch.stores import DELETE, SET, Store, Write
 
@@ -37,6 +38,7 @@ class Call:
     request: Request
     store: Store
     limits: Limits
+    record: Record
 
     @property
     def media_type(self) -> str:
@@ -119,6 +121,8 @@ async def get_keys(call: Call) -> Response:
     keys = sorted(key for key in keys if key.startswith(prefix)) if prefix else sorted(keys)
     start = 0 if after is None else bisect.bisect_right(keys, after)
     page = keys[start : start + count]
+    call.record.keys += len(page)
+    call.record.enter("encode")
     return _json({"keys": page, "next": page[-1] if start + count < len(keys) else None})
 
 
@@ -155,7 +159,9 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
             raise _answer_too_large(most)  # for its repeats
         return [values[key] for key in keys]
 
+    call.record.keys += len(keys)
     values = await call.store.do(read)
+    call.record.enter("encode")
     body = b'{"pairs": [' + encode_pairs(keys, values, always_base64) + b"]}\n"
     if len(body) > most:
         raise _answer_too_large(most)
@@ -280,14 +286,16 @@ async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None]) -> Response
     """The chunks as they come, once the first is there: until then a failure has a status of its own."""
     first = await anext(chunks, b"")
     headers = [("content-type", NDJSON), ("vary", "accept, accept-encoding")]
-    body = _rest(first, chunks)
+    body = _rest(first, chunks, call.record)
     if takes_gzip(call.request.headers.get("accept-encoding", "")):
         headers.append(("content-encoding", "gzip"))
         body = coding.packed(body)
     return Response(200, headers, body)
 
 
-async def _rest(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+async def _rest(
+    first: bytes, chunks: AsyncGenerator[bytes, None], record: Record
+) -> AsyncGenerator[bytes, None]:
     """The whole of an answer that has begun. What then goes wrong is its last line."""
     try:
         if first:
@@ -295,6 +303,6 @@ async def _rest(first: bytes, chunks: AsyncGenerator[bytes, None]) -> AsyncGener
         async for chunk in chunks:
             yield chunk
     except Exception as error:  # noqa: BLE001 - cut short, the answer would look whole
-        yield line(error)
+        yield line(error, record)
     finally:
         await chunks.aclose()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final, Generic, TypeVar
 
 from kv_batch import ndjson
 from kv_batch.batch import delete_many, set_many
-from kv_batch.bucket import Bucket
+from kv_batch.bucket import Bucket, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreSilent
 from kv_batch.host import Host
 from kv_batch.pairs import Pair
+from kv_batch.record import Record
 from kv_batch.settings import Limits
 
 Item = TypeVar("Item")
@@ -58,12 +59,49 @@ SET: Final[Write[Pair]] = Write(set_many, itemgetter(0), ndjson.decode_pairs, "p
 DELETE: Final[Write[str]] = Write(delete_many, str, ndjson.decode_keys, "keys")
 
 
+class _Counted:
+    """A bucket whose calls are counted for one request."""
+
+    def __init__(self, bucket: Bucket, record: Record) -> None:
+        self._bucket = bucket
+        self._record = record
+
+    @property
+    def learned(self) -> Learned:
+        return self._bucket.learned
+
+    async def get(self, key: str) -> bytes | None:
+        self._record.host_calls += 1
+        return await self._bucket.get(key)
+
+    async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
+        self._record.host_calls += len(keys)
+        return await self._bucket.get_each(keys)
+
+    async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
+        self._record.host_calls += 1
+        return await self._bucket.get_many(keys)
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self._record.host_calls += 1
+        await self._bucket.set_many(pairs)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        self._record.host_calls += 1
+        await self._bucket.delete_many(keys)
+
+    async def list_keys(self) -> list[str]:
+        self._record.host_calls += 1
+        return await self._bucket.list_keys()
+
+
 @dataclass(frozen=True)
 class Store:
     """A store, as a request reaches it by its label."""
 
     label: str
     stores: Stores
+    record: Record
 
     async def do(self, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
         """Does something with the bucket.
@@ -71,7 +109,11 @@ class Store:
         Raises:
             StoreError: it cannot be opened; and whatever the operation raises.
         """
-        return await self.stores.do(self.label, operation)
+        before = self.record.enter("store")
+        try:
+            return await self.stores.do(self.label, lambda bucket: operation(_Counted(bucket, self.record)))
+        finally:
+            self.record.enter(before)
 
     async def write(self, write: Write[Item], items: list[Item]) -> None:
         """Sets pairs, or deletes keys.
@@ -80,6 +122,7 @@ class Store:
             BatchFailed: a part was not done, or nothing, since the store could not even be opened.
             NoSuchStore, StoreNotGranted: nothing was done.
         """
+        self.record.keys += len(items)
         try:
             await self.do(lambda bucket: write.contract(bucket, items))
         except (StoreBusy, StoreFailed, StoreSilent) as error:

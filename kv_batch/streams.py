@@ -173,7 +173,7 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
         if None in pairs.values():
             pairs = {key: value for key, value in pairs.items() if value is not None}
         for piece in _pieces(pairs):
-            yield ndjson.encode_pairs(piece, always_base64)
+            yield _lines(store, piece, always_base64)
 
 
 async def _read(
@@ -183,7 +183,15 @@ async def _read(
         read.keys, read.start = run, 0
         while read.left:
             for piece in _pieces(await store.do(read.next)):
-                yield ndjson.encode_pairs(piece, always_base64)
+                yield _lines(store, piece, always_base64)
+
+
+def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) -> bytes:
+    store.record.keys += len(pairs)
+    before = store.record.enter("encode")
+    lines = ndjson.encode_pairs(pairs, always_base64)
+    store.record.enter(before)
+    return lines
 
 
 def _pieces(pairs: dict[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from tests.servers import HOSTS, why_not
+
+# Started in the background of a script, a run has Ctrl-C ignored, and so would all that it starts: the tests
+# that press it would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+FIGURES = pytest.StashKey[list[str]]()
+"""Lines that tests want to have printed at the end of the run."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[FIGURES] = []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -18,6 +32,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{name}: SKIPPED: {missing}")
         else:
             terminalreporter.write_line(f"{name}: {'ran' if name in ran else 'not asked for'}")
+    for figure in terminalreporter.config.stash[FIGURES]:
+        terminalreporter.write_line(figure)
 
 
 def _reports(reporter: pytest.TerminalReporter) -> list[pytest.TestReport]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kv_batch.openapi import DOCUMENT
 from kv_batch.problems import PROBLEMS
 from kv_batch.settings import Access, Limits
 
@@ -22,6 +23,7 @@ def test_one_version_everywhere() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert MANIFEST["application"]["version"] == version
     assert f"package kv-batch:gateway@{version};" in (ROOT / "wit/world.wit").read_text()
+    assert DOCUMENT["info"]["version"] == version
     assert set(re.findall(r"kv-batch:gateway/\w+@([\d.]+)", (ROOT / "Makefile").read_text())) == {version}
 
 

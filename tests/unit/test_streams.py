@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -19,6 +19,7 @@ from kv_batch.errors import NoSuchStore, StoreFailed
 from kv_batch.gateway import Gateway
 from kv_batch.http import BodyCutShort, Request, Response
 from kv_batch.media import JSON, NDJSON
+from kv_batch.record import LoggedBody
 from kv_batch.streams import PART_BYTES, WRITE_BYTES
 from tests.buckets import Cosmos, DynamoDb, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
@@ -108,7 +109,7 @@ def test_an_export_reads_a_part_at_a_time_and_no_more_than_is_taken() -> None:
         answer = await Gateway(SmallHost(bucket)).handle(
             Request("GET", "/v1/default/export", {}, SmallBody([]))
         )
-        assert isinstance(answer.body, AsyncGenerator)
+        assert isinstance(answer.body, LoggedBody)
         async with aclosing(answer.body) as chunks:
             await anext(chunks)
             second = await anext(chunks)
@@ -283,7 +284,7 @@ def test_get_many_answers_before_its_body_has_ended() -> None:
             Request("POST", "/v1/default/get-many", headers, body)
         )
         assert body.reads == 1
-        assert isinstance(answer.body, AsyncGenerator)
+        assert isinstance(answer.body, LoggedBody)
         async with aclosing(answer.body) as chunks:
             assert await anext(chunks) == b'{"key": "a", "value": "1"}\n'
             assert body.reads == 1
@@ -374,7 +375,7 @@ def test_values_that_turn_out_large_are_sent_in_pieces() -> None:
     async def run() -> list[bytes]:
         request = Request("GET", "/v1/default/export", {}, SmallBody([]))
         answer = await Gateway(SmallHost(bucket)).handle(request)
-        assert isinstance(answer.body, AsyncGenerator)
+        assert isinstance(answer.body, LoggedBody)
         async with aclosing(answer.body) as chunks:
             return [chunk async for chunk in chunks]
 

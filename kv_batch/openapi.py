@@ -1,0 +1,488 @@
+"""The API as an OpenAPI 3.1 document, `GET /openapi.json`. Written here and nowhere else.
+
+Statuses and titles are those of `kv_batch.problems`, limits those of `kv_batch.settings`: a variable may have
+changed them, so they are told in words.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from kv_batch.media import FORM, JSON, NDJSON
+from kv_batch.problems import PROBLEM, PROBLEMS
+from kv_batch.routes import LONGEST_PAGE, PAGE, ROUTES
+from kv_batch.settings import Limits
+
+VERSION = "0.1.0"
+
+Json = dict[str, Any]
+
+_LIMITS = Limits()
+
+_BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
+"""Base64 with its padding, and no bits set that are not part of the value."""
+
+
+def _schema(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: dict[str, Json], optional: dict[str, Json] | None = None, **more: object) -> Json:
+    return {
+        "type": "object",
+        "required": list(required),
+        "properties": {**required, **(optional or {})},
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _list(name: str, **more: object) -> Json:
+    return {"type": "array", "items": _schema(name), **more}
+
+
+_SCHEMAS: Final[Json] = {
+    "Key": {
+        "type": "string",
+        "description": f"Any Unicode text; at most {_LIMITS.key_bytes} bytes in UTF-8 (max_key_bytes).",
+        "maxLength": _LIMITS.key_bytes,
+        "example": "user:1",
+    },
+    "Keys": _object({"keys": _list("Key", maxItems=_LIMITS.keys)}, example={"keys": ["user:1", "user:9"]}),
+    "Pair": {
+        "description": "A key and its value, as text or as base64 (RFC 4648 section 4, padded). "
+        f"A value has at most {_LIMITS.value_bytes} bytes as it is stored (max_value_bytes).",
+        "oneOf": [
+            _object({"key": _schema("Key"), "value": {"type": "string"}}, title="Text"),
+            _object(
+                {
+                    "key": _schema("Key"),
+                    "value": {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
+                    "encoding": {"const": "base64"},
+                },
+                title="Bytes",
+            ),
+        ],
+    },
+    "Pairs": _object(
+        {"pairs": _list("Pair", maxItems=_LIMITS.keys)},
+        example={
+            "pairs": [
+                {"key": "user:1", "value": "Ada"},
+                {"key": "logo", "value": "AAH/", "encoding": "base64"},
+            ]
+        },
+    ),
+    "Found": {
+        "description": "A key that was asked for, and its value; null where the key is not in the store.",
+        "anyOf": [
+            _schema("Pair"),
+            _object({"key": _schema("Key"), "value": {"type": "null"}}, title="Missing"),
+        ],
+    },
+    "Lines": {
+        "type": "string",
+        "description": "NDJSON, of any length: a JSON object a line. In a request each is a Pair, or "
+        '{"key": K} where only keys are asked for; in an answer each is a Found, or the count of what was '
+        "written. An answer that fails after it has begun ends with the line "
+        '{"problem": {…}}, as a Problem says it.',
+    },
+    "Problem": {
+        "description": "What went wrong, where, and what to do about it (RFC 9457).",
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "enum": [f"/problems/{code}" for code in PROBLEMS]},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "pointer": {"type": "string", "description": "Where in a JSON body or a form (RFC 6901)."},
+            "line": {"type": "integer", "minimum": 1, "description": "Where in an NDJSON body."},
+            "parameter": {"type": "string", "description": "Which parameter of the query."},
+            "limit": {"type": "integer", "description": "What is allowed."},
+            "actual": {"type": "integer", "description": "What was sent, where that is known."},
+            "applied": {"type": "integer", "description": "How many keys, or lines, were written."},
+            "failed": {
+                "type": "array",
+                "description": "Keys whose state is unknown, 1,000 at most.",
+                "items": _object({"key": {"type": "string"}, "reason": {"type": "string"}}),
+            },
+            "not_attempted": {
+                "type": "array",
+                "description": "Keys that the store was not asked about.",
+                "items": {"type": "string"},
+            },
+            "resume_line": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "The line of an NDJSON body from which to send it again.",
+            },
+            "variable": {"type": "string", "description": "The setting that has a bad value."},
+            "request_id": {"type": "string", "description": "Under which the log has the rest."},
+        },
+        "additionalProperties": False,
+    },
+}
+
+_HEADERS: Final[Json] = {
+    "x-request-id": {
+        "description": "The request's own, or one that was made for it: the log has its line under it.",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+    },
+    "server-timing": {
+        "description": "Milliseconds spent on reading and decoding the request, in the store, and on "
+        "encoding the answer, up to its head. Only for a caller with a token.",
+        "schema": {"type": "string"},
+    },
+}
+
+_OWN_HEADERS: Final[dict[int, Json]] = {
+    401: {"www-authenticate": "How to say who asks (RFC 6750)."},
+    403: {"www-authenticate": "That another token is needed (RFC 6750), where it is the token."},
+    405: {"allow": "The methods that the path has."},
+    415: {
+        "accept-post": "The media types that the body may have.",
+        "accept-encoding": "The content codings that it may have.",
+    },
+    503: {"retry-after": "Seconds to wait."},
+}
+
+_DETAILS: Final[dict[str, Json]] = {
+    "malformed-body": {"detail": 'Line 7 has no member "key".', "line": 7, "applied": 6},
+    "malformed-query": {
+        "detail": "This route has no parameter 'kex'. It has: encoding, key.",
+        "parameter": "kex",
+    },
+    "invalid-key": {"detail": "A key must be a string, and this is a number.", "pointer": "/keys/0"},
+    "invalid-value": {
+        "detail": "A value must be a string, and this is a number.",
+        "pointer": "/pairs/0/value",
+    },
+    "unauthorized": {"detail": "A token is needed. Send one: authorization: Bearer TOKEN."},
+    "forbidden": {"detail": "This changes the store, and the caller may only read. Send the write token."},
+    "store-not-granted": {
+        "detail": "The gateway may not open this store: the host denies access to the store. "
+        "Grant it in spin.toml, under key_value_stores."
+    },
+    "not-found": {"detail": "There is nothing at /v2/default. The API is under /v1/{store}."},
+    "no-such-store": {"detail": "There is no such store: the host knows no such store. Check the path."},
+    "method-not-allowed": {"detail": "GET is not a method of this path. It has: POST."},
+    "too-large": {
+        "detail": "One request may hold 10000 keys, and this one holds 10001 (max_keys). Send it in several.",
+        "limit": 10_000,
+        "actual": 10_001,
+    },
+    "unsupported-media-type": {
+        "detail": "The content-type of this body must be application/json or application/x-ndjson, and none "
+        "is named. curl sets application/json with --json, and multipart/form-data with -F."
+    },
+    "misconfigured": {
+        "detail": 'The variable anonymous has a value that cannot be used: it must be "none", "read" or '
+        '"write". Whoever runs this gateway sets it, in spin.toml or as SPIN_VARIABLE_ANONYMOUS.',
+        "variable": "anonymous",
+    },
+    "internal-error": {
+        "detail": "This is a defect of the gateway, not of the request. Its log has the rest under the "
+        "request id.",
+        "request_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    },
+    "store-failed": {
+        "detail": "The store failed: connection refused. 1 keys were applied, 1 failed (their state is "
+        "unknown), 1 were not attempted. The same request may be sent again as it is.",
+        "applied": 1,
+        "not_attempted": ["user:3"],
+        "failed": [{"key": "user:2", "reason": "connection refused"}],
+    },
+    "store-busy": {
+        "detail": "The store takes no more calls just now: too many requests. 0 keys were applied, 0 failed "
+        "(their state is unknown), 1 were not attempted. The same request may be sent again as it is.",
+        "applied": 0,
+        "not_attempted": ["user:1"],
+        "failed": [],
+    },
+}
+"""An example of each problem: its detail and its members."""
+
+
+def _problems() -> Json:
+    """The answer for each status that a problem has."""
+    answers: Json = {}
+    for status in sorted({status for status, _ in PROBLEMS.values()}):
+        codes = [code for code in PROBLEMS if PROBLEMS[code][0] == status]
+        own = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in _OWN_HEADERS.get(status, {}).items()
+        }
+        examples = {
+            code: {
+                "value": {
+                    "type": f"/problems/{code}",
+                    "title": PROBLEMS[code][1],
+                    "status": status,
+                    **_DETAILS[code],
+                }
+            }
+            for code in codes
+        }
+        answers[str(status)] = {
+            "description": "; ".join(f"{PROBLEMS[code][1]} ({code})" for code in codes) + ".",
+            "headers": {**_HEADERS, **own},
+            "content": {PROBLEM: {"schema": _schema("Problem"), "examples": examples}},
+        }
+    return answers
+
+
+_ANY = (400, 401, 403, 404, 413, 500, 502, 503)
+"""What may befall every request to a store."""
+
+
+def _answer(description: str, content: Json) -> Json:
+    vary = {"description": "What else of the request the answer depends on.", "schema": {"type": "string"}}
+    return {"description": description, "headers": {**_HEADERS, "vary": vary}, "content": content}
+
+
+def _content(schema: str, example: object) -> Json:
+    return {"schema": _schema(schema), "example": example}
+
+
+_TWO_FOUND: Final[Json] = {
+    "pairs": [{"key": "user:1", "value": "Ada"}, {"key": "user:9", "value": None}],
+}
+_ONE_FOUND = '{"key": "user:1", "value": "Ada"}\n{"key": "user:9", "value": null}\n'
+_TWO_LINES = '{"key": "user:1", "value": "Ada"}\n{"key": "user:2", "value": "Grace"}\n'
+
+
+def _found() -> Json:
+    return _answer(
+        "A pair for every key that was asked for, in that order. As JSON, or as NDJSON where Accept "
+        "prefers it.",
+        {
+            JSON: {
+                "schema": _object({"pairs": _list("Found")}),
+                "example": _TWO_FOUND,
+            },
+            NDJSON: _content("Lines", _ONE_FOUND),
+        },
+    )
+
+
+def _counted(name: str) -> Json:
+    return _answer(
+        f"All was done. How many {name} the request had, repeats included.",
+        {
+            JSON: {"schema": _object({name: {"type": "integer", "minimum": 0}}), "example": {name: 2}},
+            NDJSON: _content("Lines", f'{{"{name}": 2}}\n'),
+        },
+    )
+
+
+def _parameter(name: str, description: str, schema: Json, **more: object) -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
+
+
+_KEYS_ASKED = _parameter(
+    "key",
+    "A key. May stand many times.",
+    {"type": "array", "items": _schema("Key")},
+    style="form",
+    explode=True,
+    example=["user:1", "user:9"],
+)
+_ENCODING = _parameter(
+    "encoding", "Every value as base64, also where it is text.", {"type": "string", "enum": ["base64"]}
+)
+_PREFIX = _parameter("prefix", "Only keys that start with this.", {"type": "string"}, example="user:")
+
+_JSON_KEYS: Final[Json] = {JSON: {"schema": _schema("Keys")}}
+_KEY_LINES: Final[Json] = {NDJSON: _content("Lines", '{"key": "user:1"}\n{"key": "user:9"}\n')}
+
+_OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
+    (None, "GET"): {
+        "operationId": "getManyByQuery",
+        "summary": "get-many for a shell",
+        "parameters": [_KEYS_ASKED, _ENCODING],
+        "responses": {"200": _found()},
+    },
+    (None, "DELETE"): {
+        "operationId": "deleteManyByQuery",
+        "summary": "delete-many for a shell",
+        "parameters": [_KEYS_ASKED],
+        "responses": {"200": _counted("keys")},
+    },
+    ("keys", "GET"): {
+        "operationId": "listKeys",
+        "summary": "The keys of the store, a page at a time",
+        "parameters": [
+            _PREFIX,
+            _parameter("after", "The last key of the page before.", {"type": "string"}, example="user:1"),
+            _parameter(
+                "limit",
+                "How many keys a page has.",
+                {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE},
+            ),
+        ],
+        "responses": {
+            "200": _answer(
+                "The keys, sorted by code point, and where the next page begins; null where there is none.",
+                {
+                    JSON: {
+                        "schema": _object(
+                            {
+                                "keys": {"type": "array", "items": {"type": "string"}},
+                                "next": {"type": ["string", "null"]},
+                            }
+                        ),
+                        "example": {"keys": ["user:1", "user:2"], "next": None},
+                    }
+                },
+            )
+        },
+    },
+    ("export", "GET"): {
+        "operationId": "exportStore",
+        "summary": "Every pair, sorted by key",
+        "description": "A stream. What it holds may be sent to set-many, get-many and delete-many as it is.",
+        "parameters": [_PREFIX, _ENCODING],
+        "responses": {"200": _answer("The pairs.", {NDJSON: _content("Lines", _TWO_LINES)})},
+    },
+    ("get-many", "POST"): {
+        "operationId": "getMany",
+        "summary": "The values of many keys",
+        "description": "Of NDJSON each line may be a pair too: its value is ignored. NDJSON is answered in "
+        "NDJSON unless Accept says otherwise.",
+        "parameters": [_ENCODING],
+        "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
+        "responses": {"200": _found()},
+    },
+    ("set-many", "POST"): {
+        "operationId": "setMany",
+        "summary": "Creates or overwrites many pairs",
+        "description": "The last value of a repeated key wins. Not atomic: what fails says which keys were "
+        "written. An NDJSON body is written as it comes.",
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": _schema("Pairs")},
+                NDJSON: _content("Lines", _TWO_LINES),
+                FORM: {
+                    "schema": {
+                        "type": "object",
+                        "description": "The name of a part is the key, its bytes are the value.",
+                        "additionalProperties": {"type": "string", "format": "binary"},
+                    },
+                    "example": {"greeting": "hello", "user:1": "Ada"},
+                },
+            },
+        },
+        "responses": {"200": _counted("pairs")},
+    },
+    ("delete-many", "POST"): {
+        "operationId": "deleteMany",
+        "summary": "Deletes many keys",
+        "description": "A key that is not there is skipped. Of NDJSON each line may be a pair too: its "
+        "value is ignored.",
+        "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
+        "responses": {"200": _counted("keys")},
+    },
+}
+
+
+def _operation(name: str | None, method: str) -> Json:
+    scope = ROUTES[name][method][0]
+    operation = {**_OPERATIONS[name, method], "security": [{"token": [scope]}]}
+    statuses = (*_ANY, 415) if "requestBody" in operation else _ANY
+    if any(parameter["in"] == "query" for parameter in operation.get("parameters", [])):
+        statuses = (*statuses, 414)
+    problems = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
+    operation["responses"] = {**operation["responses"], **problems}
+    operation["description"] = (operation.get("description", "") + f" For a caller who may {scope}.").strip()
+    return operation
+
+
+def _head(operation: Json) -> Json:
+    """The same as HEAD: the same answers, without their bodies."""
+    answers = {status: {"$ref": "#/components/responses/head"} for status in operation["responses"]}
+    if "414" in answers:
+        answers["414"] = {"$ref": "#/components/responses/414"}
+    return {
+        **operation,
+        "operationId": operation["operationId"] + "Head",
+        "summary": operation["summary"] + " (the head of the answer alone)",
+        "responses": answers,
+    }
+
+
+def _paths() -> Json:
+    store = {
+        "name": "store",
+        "in": "path",
+        "required": True,
+        "description": "The label of a key-value store that is granted to the gateway (spin.toml).",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "default",
+    }
+    paths: Json = {}
+    for name, methods in ROUTES.items():
+        item: Json = {"parameters": [store]}
+        for method in methods:
+            item[method.lower()] = _operation(name, method)
+        if "get" in item:
+            item["head"] = _head(item["get"])
+        paths["/v1/{store}" + (f"/{name}" if name else "")] = item
+    document: Json = {
+        "operationId": "getOpenApi",
+        "summary": "This document",
+        "security": [],
+        "responses": {
+            "200": {
+                "description": "The document.",
+                "headers": _HEADERS,
+                "content": {JSON: {"schema": {"type": "object", "required": ["openapi", "info", "paths"]}}},
+            },
+            "500": {"$ref": "#/components/responses/500"},
+        },
+    }
+    paths["/openapi.json"] = {"get": document, "head": _head(document)}
+    return paths
+
+
+DOCUMENT: Final[Json] = {
+    "openapi": "3.1.0",
+    "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+    "info": {
+        "title": "kv-batch",
+        "summary": "get-many, set-many and delete-many over any key-value store of Spin",
+        "description": "A batch key-value gateway. Not atomic, no rollback; every operation may be sent "
+        "again as it is. Bodies may be packed with gzip (Content-Encoding); streamed answers are where the "
+        "client takes it (Accept-Encoding).\n\n"
+        f"Limits, each a variable of the component: max_body_bytes {_LIMITS.body_bytes} (JSON and form), "
+        f"max_keys {_LIMITS.keys} (JSON, form, query), max_key_bytes {_LIMITS.key_bytes}, max_value_bytes "
+        f"{_LIMITS.value_bytes}, max_answer_bytes {_LIMITS.answer_bytes} (JSON get-many).",
+        "version": VERSION,
+        "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    },
+    "servers": [{"url": "/"}],
+    "paths": _paths(),
+    "components": {
+        "schemas": _SCHEMAS,
+        "responses": {
+            **_problems(),
+            "head": {"description": "The head of what GET answers.", "headers": _HEADERS},
+            "414": {"description": "The server's own, without a body: the target is over 64 KiB."},
+        },
+        "securitySchemes": {
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "read_token or write_token; the second may read too. Without one a caller may "
+                "do what the variable anonymous says: nothing, unless it is set.",
+            }
+        },
+    },
+}
+"""The document. A method that a path does not have is 405, a path that is none 404, as problems."""
+
+TEXT: Final = json.dumps(DOCUMENT, ensure_ascii=False, indent=1).encode() + b"\n"
+"""The same as it is served."""

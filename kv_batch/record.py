@@ -1,0 +1,178 @@
+"""What is kept of a request: where its time went, and the one line that the log has of it.
+
+The log is stderr, a JSON object a line. It names no key, no value and no token: an error that nobody foresaw
+is logged as where it was raised and what kind it is, without its message, which may quote what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Literal
+
+from kv_batch.http import Body, Chunks
+
+Phase = Literal["decode", "store", "encode", "send"]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,128}")
+_TRACE_PARENT = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+
+LONGEST_NAME = 100
+"""Characters of a method or a store's name that the log has."""
+
+
+class Record:
+    """One request as the log has it. A request is in one phase at a time, from "decode" on.
+
+    Attributes:
+        request_id: The client's `x-request-id`, or one of our own where that cannot be used.
+        trace_id: That of a valid `traceparent`, 32 hexadecimal digits; None without one.
+        method: As sent.
+        known: Whether the caller sent a token of this gateway's.
+        route: The path as the API has it, `/v1/{store}/get-many`; None until it is known.
+        store: The label of the store; None until the caller may know of it.
+        keys: How many keys or pairs were asked for, written or answered, repeats included.
+        received, sent: Bytes of the two bodies, as they go over the wire.
+        status: That of the answer.
+        problem: The code of what went wrong, also where the answer had begun; None where nothing did.
+        host_calls: How often the store's host was called.
+    """
+
+    def __init__(self, method: str, headers: Mapping[str, str]) -> None:
+        given = headers.get("x-request-id", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        self.trace_id = trace_id(headers.get("traceparent", ""))
+        self.method = method
+        self.known = False
+        self.route: str | None = None
+        self.store: str | None = None
+        self.keys = 0
+        self.received = 0
+        self.sent = 0
+        self.status = 0
+        self.problem: str | None = None
+        self.host_calls = 0
+        self._raised: str | None = None
+        self._seconds: dict[Phase, float] = {"decode": 0, "store": 0, "encode": 0, "send": 0}
+        self._phase: Phase = "decode"
+        self._since = self._start = time.perf_counter()
+
+    def enter(self, phase: Phase) -> Phase:
+        """Begins another phase; returns the one that it ends."""
+        now = time.perf_counter()
+        self._seconds[self._phase] += now - self._since
+        before, self._phase, self._since = self._phase, phase, now
+        return before
+
+    def server_timing(self) -> str:
+        """The phases so far, in milliseconds, for the header of that name."""
+        self.enter(self._phase)
+        return ", ".join(
+            f"{phase};dur={self._milliseconds(phase)}" for phase in ("decode", "store", "encode")
+        )
+
+    def foresaw_not(self, error: BaseException) -> None:
+        """Keeps where an error of ours was raised, for the log."""
+        self._raised = "".join(_frames(error))
+
+    def log(self) -> None:
+        """Writes the line. The request is over."""
+        self.enter(self._phase)
+        line = {
+            "request_id": self.request_id,
+            "trace_id": self.trace_id,
+            "method": self.method[:LONGEST_NAME],
+            "route": self.route,
+            "store": self.store and self.store[:LONGEST_NAME],
+            "status": self.status,
+            "problem": self.problem,
+            "keys": self.keys,
+            "bytes_in": self.received,
+            "bytes_out": self.sent,
+            "host_calls": self.host_calls,
+            "ms": round(1000 * (self._since - self._start), 3),
+            "decode_ms": self._milliseconds("decode"),
+            "store_ms": self._milliseconds("store"),
+            "encode_ms": self._milliseconds("encode"),
+            "send_ms": self._milliseconds("send"),
+        }
+        if self._raised is not None:
+            line["traceback"] = self._raised
+        with suppress(OSError, ValueError):  # a log that cannot be written is no reason to fail
+            sys.stderr.write(json.dumps(line) + "\n")
+
+    def _milliseconds(self, phase: Phase) -> float:
+        return round(1000 * self._seconds[phase], 3)
+
+
+class CountedBody:
+    """The body of a request, its bytes counted."""
+
+    def __init__(self, body: Body, record: Record) -> None:
+        self._body = body
+        self._record = record
+
+    async def read(self) -> bytes:
+        chunk = await self._body.read()
+        self._record.received += len(chunk)
+        return chunk
+
+
+class LoggedBody:
+    """The body of an answer as it is made. Closed, the request is over, and logged.
+
+    No generator: one that is closed before its first step would not notice.
+    """
+
+    def __init__(self, chunks: Chunks, record: Record) -> None:
+        self._chunks = chunks
+        self._record = record
+        self._before = record.enter("send")
+        self._open = True
+
+    def __aiter__(self) -> LoggedBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._record.enter(self._before)
+        try:
+            chunk = await anext(self._chunks)
+            self._record.sent += len(chunk)
+            return chunk
+        finally:
+            self._before = self._record.enter("send")
+
+    async def aclose(self) -> None:
+        if self._open:
+            self._open = False
+            await self._chunks.aclose()
+            self._record.log()
+
+
+def trace_id(traceparent: str) -> str | None:
+    """The trace that a request belongs to (W3C Trace Context, section 3.2); None where the header is invalid.
+
+    A version other than 00 may have more behind the four fields.
+    """
+    match = _TRACE_PARENT.fullmatch(traceparent)
+    if match is None or (match[1] == "00" and match[3]):
+        return None
+    return match[2]
+
+
+def _frames(error: BaseException) -> Iterator[str]:
+    """The traceback of an error and of what led to it, without what they say."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _frames(cause)
+        yield "which led to\n"
+    yield from traceback.format_tb(error.__traceback__)
+    yield f"{type(error).__module__}.{type(error).__qualname__}\n"
