@@ -84,7 +84,7 @@ class Client:
         seldom = (self.delete_many, self.list_keys, self.export, self.bad_request)
         gone = (self.leave_body, self.leave_answer)
         actions: tuple[Callable[[httpx.Client], None], ...] = (*often, *often, *seldom, *gone)
-        with httpx.Client(base_url=self.server.url, timeout=20) as http:
+        with httpx.Client(base_url=self.server.url, timeout=60) as http:
             while time.monotonic() < end and not self.wrong:
                 try:
                     self.chance.choice(actions)(http)

@@ -41,6 +41,12 @@ LATELY = 1.0
 PATIENCE = 5.0
 """Seconds that a store has to say that it is there."""
 
+PATIENCE_FOR_OTHERS = 0.25
+"""Seconds that a call of one store waits for reads of another to end."""
+
+PAUSE = 0.001
+"""Seconds between two looks at whether reads are still under way."""
+
 LOOK_AGAIN = 0.05
 """Seconds between two looks at whether the keys of a store are still being listed."""
 
@@ -69,6 +75,9 @@ class Wit:
         opening: Buckets of stores that have not answered yet, by label.
         listing: The buckets whose keys are being read from a stream. Spin's SQLite holds its lock until such
             a stream has ended, so a call that blocks the instance meanwhile would wait for ever.
+        reading: The buckets of which single keys are being read, once for each round of reads. A call that
+            blocks the instance stops them where they are: of Spin's Redis client, that may be with the place
+            in its queue that the call itself, or that of another instance, waits for, and then for ever.
     """
 
     store: Any
@@ -77,6 +86,7 @@ class Wit:
     asynchronous: Asynchronous | None = None
     opening: dict[str, WitBucket] = field(default_factory=dict)
     listing: list[WitBucket] = field(default_factory=list)
+    reading: list[WitBucket] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -156,7 +166,11 @@ def _translated(wit: Wit, key: str | None = None) -> Iterator[None]:
 
 
 class WitBucket:
-    """An open bucket of the host, as `kv_batch.bucket.Bucket` has it."""
+    """An open bucket of the host, as `kv_batch.bucket.Bucket` has it.
+
+    Attributes:
+        awaited: How many calls wait for its reads to end; none begins meanwhile.
+    """
 
     def __init__(self, wit: Wit, label: str) -> None:
         self._wit = wit
@@ -167,13 +181,14 @@ class WitBucket:
         self._answered = float("-inf")
         self._asking = False
         self._refusal: StoreError | None = None
+        self.awaited = 0
 
     @property
     def learned(self) -> Learned:
         return self._learned
 
     async def ready(self) -> Any:
-        """The host's bucket, of a store that has answered lately.
+        """The host's bucket, of a store that has answered lately, for a call at once: it blocks the instance.
 
         Raises:
             StoreSilent: it does not answer.
@@ -181,10 +196,9 @@ class WitBucket:
         """
         host = self._wit.asynchronous
         if host is not None:
-            await self._no_listing(host)
-            if time.monotonic() - self._answered > LATELY:
-                await self._ask(host)
-                await self._no_listing(host)
+            await self._there(host)
+            while self._wit.reading and await self._reads_ended(host):
+                await self._there(host)
         if self._bucket is None:
             with self._answer():
                 self._bucket = self._wit.store.open(self._label)
@@ -199,16 +213,27 @@ class WitBucket:
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
         if self._wit.asynchronous is None:
             return [await self.get(key) for key in keys]
-        await self.ready()
         values: list[bytes | None] = []
         for start in range(0, len(keys), READS_AT_ONCE):
-            reads = [self._get_async(key) for key in keys[start : start + READS_AT_ONCE]]
-            # All are waited for, also when one fails: none may be left running behind the answer.
-            for value in await asyncio.gather(*reads, return_exceptions=True):
-                if isinstance(value, BaseException):
-                    raise value
-                values.append(value)
+            values += await self._round(self._wit.asynchronous, keys[start : start + READS_AT_ONCE])
         return values
+
+    async def _round(self, host: Asynchronous, keys: Sequence[str]) -> list[bytes | None]:
+        """The values of so many keys as may be read at once."""
+        await self._there(host)
+        while self.awaited:
+            await host.wait(PAUSE)
+            await self._there(host)
+        self._wit.reading.append(self)
+        try:
+            # All are waited for, also when one fails: none may be left running behind the answer.
+            values = await asyncio.gather(*map(self._get_async, keys), return_exceptions=True)
+        finally:
+            self._wit.reading.remove(self)
+        for value in values:
+            if isinstance(value, BaseException):
+                raise value
+        return values  # type: ignore[return-value]  # none is an exception
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
         bucket = await self.ready()
@@ -246,7 +271,7 @@ class WitBucket:
     async def _stream_keys(self) -> list[str]:
         """The keys of a store that has more than the host lists at once. Much slower, since Spin hands them
         over one by one; the instance's other calls of a store wait for it."""
-        await self.ready()
+        await self.ready()  # it is alone: so must the listing be
         self._wit.listing.append(self)
         try:
             with self._answer():
@@ -294,6 +319,43 @@ class WitBucket:
             pause = min(2 * pause, 0.1)
         if self._refusal is not None:
             raise self._refusal
+
+    async def _there(self, host: Asynchronous) -> None:
+        """Returns when the store has answered lately, and no keys are being listed.
+
+        Raises:
+            StoreSilent: it does not answer.
+            StoreError: as the host says.
+        """
+        await self._no_listing(host)
+        if self._asking or time.monotonic() - self._answered > LATELY:
+            await self._ask(host)
+            await self._no_listing(host)
+
+    async def _reads_ended(self, host: Asynchronous) -> bool:
+        """Waits for the reads that are now under way to end. None of their stores begins others meanwhile.
+
+        False where those of another store do not: a store that is gone is not to keep others from their work.
+
+        Raises:
+            StoreSilent: those of this store do not end.
+        """
+        start = time.monotonic()
+        awaited = {self, *self._wit.reading}
+        for bucket in awaited:
+            bucket.awaited += 1
+        try:
+            while under_way := awaited.intersection(self._wit.reading):
+                waited = time.monotonic() - start
+                if waited > PATIENCE:
+                    raise StoreSilent(f"the store has not answered for {PATIENCE:.0f} seconds")
+                if self not in under_way and waited > PATIENCE_FOR_OTHERS:
+                    return False
+                await host.wait(PAUSE)
+            return True
+        finally:
+            for bucket in awaited:
+                bucket.awaited -= 1
 
     async def _no_listing(self, host: Asynchronous) -> None:
         """Returns when no keys are being listed."""
