@@ -32,7 +32,7 @@ WIT := $(wildcard wit/*.wit)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test lint bindings clean demo lock check-python
+.PHONY: help up build test fuzz lint bindings clean demo lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ build: build/kv-batch.wasm build/embedded.wasm ## compile both components
 # Both components always: a service that no longer compiles must fail the tests where `spin` is missing too.
 test: build lint ## compile, lint, then run every test that this machine can
 	$(VENV_PYTHON) -m pytest
+
+fuzz: build $(VENV)/.installed-dev ## 20,000 spoiled requests at each host, and the corpus of hostile ones
+	FUZZ=$${FUZZ:-20000} $(VENV_PYTHON) -m pytest tests/component/test_hostile.py
 
 lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(VENV_PYTHON) -m ruff check .

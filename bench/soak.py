@@ -36,6 +36,10 @@ CLIENTS = 32
 KEYS = 200
 """Keys that each client has."""
 
+PATIENCE = 180.0
+"""Seconds that a client waits for an answer: what was under way when Redis went may be held by Spin's client
+for it until that has connected again."""
+
 DOWN = 5.0
 """Seconds that Redis is away."""
 
@@ -84,13 +88,13 @@ class Client:
         seldom = (self.delete_many, self.list_keys, self.export, self.bad_request)
         gone = (self.leave_body, self.leave_answer)
         actions: tuple[Callable[[httpx.Client], None], ...] = (*often, *often, *seldom, *gone)
-        with httpx.Client(base_url=self.server.url, timeout=60) as http:
+        with httpx.Client(base_url=self.server.url, timeout=PATIENCE) as http:
             while time.monotonic() < end and not self.wrong:
                 try:
                     self.chance.choice(actions)(http)
                 except Wrong as wrong:
                     self.wrong = f"client {self.number} on {self.store}: {wrong}"
-                except httpx.TransportError as error:
+                except (httpx.TransportError, TimeoutError) as error:
                     self.wrong = f"client {self.number}: no answer: {error!r}"
 
     def keys(self) -> list[str]:
@@ -229,7 +233,7 @@ class Client:
         head = f"{line} HTTP/1.1\r\nhost: localhost\r\n"
         if kind:
             head += f"content-type: {kind}\r\ncontent-length: {length}\r\n"
-        with socket.create_connection(("127.0.0.1", self.server.port), timeout=60) as connection:
+        with socket.create_connection(("127.0.0.1", self.server.port), timeout=PATIENCE) as connection:
             connection.sendall(head.encode() + b"\r\n" + body)
             if read:
                 connection.recv(100)

@@ -47,6 +47,12 @@ class Protocol(H11Protocol):
         cycle.message_event.set()
         return True
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and HALF_CLOSED in cycle.scope:  # no other request can come
+            self.transport.close()
+
 
 class AsgiExchange:
     """The two bodies of one request, for the thread that answers it."""
@@ -59,6 +65,9 @@ class AsgiExchange:
         self._incoming: asyncio.Task[Message] | None = None
         self._ahead: Message | None = None
         fields = dict(scope["headers"])
+        # Which of the two a proxy in between went by is not known, so nothing more is read of such a
+        # connection (RFC 9112 section 6.1).
+        self._ambiguous = b"transfer-encoding" in fields and b"content-length" in fields
         self._ended = b"transfer-encoding" not in fields and fields.get(b"content-length", b"0") == b"0"
         self._broken = False
         self.responded = False
@@ -80,7 +89,7 @@ class AsgiExchange:
 
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        if not self._ended:
+        if self._ambiguous or not self._ended:
             # The rest of the body would be read only to be thrown away. One that waits for "100 Continue" may
             # never come, and the next request be taken for it (RFC 9110 section 10.1.1).
             fields.append((b"connection", b"close"))

@@ -20,7 +20,8 @@ in WebAssembly was seen to bear 500."""
 Object = tuple[tuple[str, object], ...]
 """A JSON object: its members in order, duplicates and all. (An array is a `list`, so the two stay apart.)"""
 
-_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
+_NOT_COMMAS = bytes(set(range(256)) - set(b'",'))
 
 
 def parse(text: bytes, place: Place = BODY) -> object:
@@ -70,11 +71,7 @@ def too_deep(text: bytes) -> bool:
     """
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
         return False
-    # Without escapes, then without strings, then without all but the brackets. Escaped backslashes go
-    # first: what is then left before a quote does escape it.
-    if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    text = b"".join(text.translate(None, _NOT_STRUCTURE).split(b'"')[::2])
+    text = _outside_strings(text, _NOT_BRACKETS)
     for _ in range(DEEPEST):
         # Each round takes the innermost level off (two where objects hold arrays).
         size = len(text)
@@ -82,6 +79,21 @@ def too_deep(text: bytes) -> bool:
         if len(text) == size:
             break
     return text.count(b"[") + text.count(b"{") > DEEPEST
+
+
+def more_commas(text: bytes, most: int) -> bool:
+    """Whether `text` has more than so many commas outside of its strings: that many values, and as many
+    more, are all that a parser makes of it."""
+    return text.count(b",") > most and len(_outside_strings(text, _NOT_COMMAS)) > most
+
+
+def _outside_strings(text: bytes, left_out: bytes) -> bytes:
+    """What JSON has outside of its strings, but for the bytes to be left out: all but quotes and a few."""
+    # Without escapes, then without strings. Escaped backslashes go first: what is then left before a quote
+    # does escape it.
+    if b"\\" in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(text.translate(None, left_out).split(b'"')[::2])
 
 
 class NoConstant(ValueError):

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from kv_batch import pairs as json_pairs
 from kv_batch.errors import Problem
 from kv_batch.http import Body, BodyCutShort
-from kv_batch.json_text import decode, parse
+from kv_batch.json_text import decode, more_commas, parse
 from kv_batch.pairs import Pair, all_fit, decode_key, decode_pair
 from kv_batch.place import Line, Place
 from kv_batch.settings import Limits
@@ -122,12 +122,25 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
             continue
         place = Line(number)
         try:
-            items.append(one(parse(line, place), limits, place))
+            items.append(one(_parsed(line, place), limits, place))
         except Problem as problem:
             return Lines(items, used, problem)
         used.append(number)
     return Lines(items, used)
 
+
+def _parsed(line: bytes, place: Line) -> object:
+    if more_commas(line, _MOST_COMMAS):
+        raise Problem(
+            "malformed-body",
+            f"{place} has more values than any pair. A line is one pair, and no list of them.",
+            place.where(),
+        )
+    return parse(line, place)
+
+
+_MOST_COMMAS = 100
+"""Commas of a line that is parsed at all. A good one has two; up to here its faults are told one by one."""
 
 _NEVER = bytes(set(range(0x20)) - set(b"\n"))
 """The bytes that no line may have (RFC 8259 section 7), but for the white space of an unusual one."""

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from kv_batch.errors import Problem
-from kv_batch.json_text import parse
+from kv_batch.json_text import more_commas, parse
 from kv_batch.place import BODY, LONGEST_NAME, Place, Pointer, Where
 from kv_batch.settings import Limits
 
@@ -34,7 +34,7 @@ def decode_keys(body: bytes, limits: Limits) -> list[str]:
     Raises:
         Problem: `malformed-body`, `invalid-key`, `too-large`.
     """
-    keys = _only_list(parse(body), "keys", limits)
+    keys = _only_list(_parsed(body, limits), "keys", limits)
     if not all_fit(keys, limits):
         for index, key in enumerate(keys):
             check_key(key, limits, Pointer(f"/keys/{index}").where())
@@ -47,7 +47,7 @@ def decode_pairs(body: bytes, limits: Limits) -> list[Pair]:
     Raises:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
     """
-    members = _only_list(parse(body), "pairs", limits)
+    members = _only_list(_parsed(body, limits), "pairs", limits)
     return _plain_pairs(members, limits) or [
         decode_pair(member, limits, Pointer(f"/pairs/{index}")) for index, member in enumerate(members)
     ]
@@ -173,6 +173,19 @@ def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> bytes:
             pass
     data = binascii.b2a_base64(value, newline=False).decode()
     return f'{{"key": {_quoted(key)}, "value": "{data}", "encoding": "base64"}}'.encode()
+
+
+def _parsed(body: bytes, limits: Limits) -> object:
+    """The JSON of a body that has no more values than the longest good one: each is many times the size of
+    the two bytes that it may be written with."""
+    if more_commas(body, len(PAIR) * (limits.keys + 1)):
+        raise Problem(
+            "too-large",
+            f"One request may hold {limits.keys} keys, and this one holds more (max_keys). "
+            "Send it in several.",
+            limit=limits.keys,
+        )
+    return parse(body)
 
 
 def _only_list(document: object, name: str, limits: Limits) -> list[object]:

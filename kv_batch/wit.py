@@ -21,16 +21,19 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from kv_batch.bucket import Learned
 from kv_batch.errors import NoSuchStore, StoreBusy, StoreError, StoreFailed, StoreNotGranted, StoreSilent
 
-READS_AT_ONCE = 128
-"""Single reads under way at once, where the host's `get` is async."""
+SINGLY_AT_ONCE = 128
+"""Single keys that are read or written at once, where the host's functions for them are async."""
+
+FRESH = 0.002
+"""Seconds for which an answer is good before a call that blocks the instance: the call follows at once."""
 
 QUESTION = "kv-batch: are you there?"
 """The key whose existence a store is asked for, to hear from it at all."""
@@ -62,6 +65,8 @@ LONGEST_REASON = 300
 # Spin shows an error of the AWS SDK with the whole response; this is what it is about.
 _AWS_ERROR = re.compile(r'code: Some\("([^"\\]*)"\), message: Some\("((?:[^"\\]|\\.)*)"\)')
 
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class Wit:
@@ -75,9 +80,9 @@ class Wit:
         opening: Buckets of stores that have not answered yet, by label.
         listing: The buckets whose keys are being read from a stream. Spin's SQLite holds its lock until such
             a stream has ended, so a call that blocks the instance meanwhile would wait for ever.
-        reading: The buckets of which single keys are being read, once for each round of reads. A call that
-            blocks the instance stops them where they are: of Spin's Redis client, that may be with the place
-            in its queue that the call itself, or that of another instance, waits for, and then for ever.
+        singly: The buckets of which single keys are being read or written, once for each round. A call that
+            blocks the instance stops them where they are: with Spin's Redis client, that may be in the place
+            of its queue that the call itself, or that of another instance, waits for, and then for ever.
     """
 
     store: Any
@@ -86,7 +91,7 @@ class Wit:
     asynchronous: Asynchronous | None = None
     opening: dict[str, WitBucket] = field(default_factory=dict)
     listing: list[WitBucket] = field(default_factory=list)
-    reading: list[WitBucket] = field(default_factory=list)
+    singly: list[WitBucket] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,7 @@ class WitBucket:
 
     Attributes:
         awaited: How many calls wait for its reads to end; none begins meanwhile.
+        stuck: Whether calls of other stores no longer wait for them.
     """
 
     def __init__(self, wit: Wit, label: str) -> None:
@@ -181,6 +187,7 @@ class WitBucket:
         self._answered = float("-inf")
         self._asking = False
         self._refusal: StoreError | None = None
+        self.stuck = False
         self.awaited = 0
 
     @property
@@ -196,15 +203,32 @@ class WitBucket:
         """
         host = self._wit.asynchronous
         if host is not None:
-            await self._there(host)
-            while self._wit.reading and await self._reads_ended(host):
-                await self._there(host)
+            lately = LATELY if self._learned.reads_in_batches else FRESH
+            await self._there(host, lately)
+            while any(not each.stuck or each is self for each in self._wit.singly):
+                if not await self._reads_ended(host):
+                    break
+                await self._there(host, lately)
         if self._bucket is None:
             with self._answer():
                 self._bucket = self._wit.store.open(self._label)
+            if host is not None:
+                self._learn()
         return self._bucket
 
+    def _learn(self) -> None:
+        """Finds out whether this store reads in batches: of one that does not, it must be known early."""
+        try:
+            with _translated(self._wit):
+                self._wit.batch.get_many(self._bucket, [QUESTION, f"{QUESTION}?"])
+        except StoreFailed:
+            self._learned.reads_in_batches = False
+        else:
+            self._learned.reads_in_batches = True
+
     async def get(self, key: str) -> bytes | None:
+        if self._wit.asynchronous is not None and self._learned.reads_in_batches is False:
+            return (await self._reads(self._wit.asynchronous, [key]))[0]
         bucket = await self.ready()
         with self._answer(key):
             value: bytes | None = bucket.get(key)
@@ -214,26 +238,32 @@ class WitBucket:
         if self._wit.asynchronous is None:
             return [await self.get(key) for key in keys]
         values: list[bytes | None] = []
-        for start in range(0, len(keys), READS_AT_ONCE):
-            values += await self._round(self._wit.asynchronous, keys[start : start + READS_AT_ONCE])
+        for start in range(0, len(keys), SINGLY_AT_ONCE):
+            values += await self._reads(self._wit.asynchronous, keys[start : start + SINGLY_AT_ONCE])
         return values
 
-    async def _round(self, host: Asynchronous, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of so many keys as may be read at once."""
-        await self._there(host)
+    async def _reads(self, host: Asynchronous, keys: Sequence[str]) -> list[bytes | None]:
+        return await self._side_by_side(host, map(self._get_async, keys))
+
+    async def _side_by_side(
+        self, host: Asynchronous, calls: Iterable[Coroutine[Any, Any, Result]]
+    ) -> list[Result]:
+        """What comes of calls that do not block the instance: so many as may be under way at once."""
+        await self._there(host, LATELY)
         while self.awaited:
             await host.wait(PAUSE)
-            await self._there(host)
-        self._wit.reading.append(self)
+            await self._there(host, LATELY)
+        self._wit.singly.append(self)
         try:
             # All are waited for, also when one fails: none may be left running behind the answer.
-            values = await asyncio.gather(*map(self._get_async, keys), return_exceptions=True)
+            results = await asyncio.gather(*calls, return_exceptions=True)
         finally:
-            self._wit.reading.remove(self)
-        for value in values:
-            if isinstance(value, BaseException):
-                raise value
-        return values  # type: ignore[return-value]  # none is an exception
+            self._wit.singly.remove(self)
+            self.stuck = False
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return results  # type: ignore[return-value]  # none is an exception
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
         bucket = await self.ready()
@@ -242,11 +272,19 @@ class WitBucket:
             return pairs
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        host = self._few(pairs)
+        if host is not None:
+            await self._side_by_side(host, (self._set_async(*pair) for pair in pairs))
+            return
         bucket = await self.ready()
         with self._answer():
             self._wit.batch.set_many(bucket, pairs)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
+        host = self._few(keys)
+        if host is not None:
+            await self._side_by_side(host, map(self._delete_async, keys))
+            return
         bucket = await self.ready()
         with self._answer():
             self._wit.batch.delete_many(bucket, keys)
@@ -291,6 +329,24 @@ class WitBucket:
             value: bytes | None = await self._async_store.get(key)
             return value
 
+    async def _set_async(self, key: str, value: bytes) -> None:
+        with self._answer(key):
+            await self._async_store.set(key, value)
+
+    async def _delete_async(self, key: str) -> None:
+        with self._answer(key):
+            await self._async_store.delete(key)
+
+    def _few(self, items: Sized) -> Asynchronous | None:
+        """The host, where so few are better written one by one, side by side.
+
+        That is where single keys are read so: Redis. A call for all of them would be one command, but it
+        blocks the instance; should the connection be lost just then, Spin's client for it keeps the call, and
+        every request of the instance, for a minute or two.
+        """
+        few = self._learned.reads_in_batches is False and len(items) <= SINGLY_AT_ONCE
+        return self._wit.asynchronous if few else None
+
     @contextmanager
     def _answer(self, key: str | None = None) -> Iterator[None]:
         """One call of the host. After one that failed, the store is asked whether it is there."""
@@ -320,15 +376,15 @@ class WitBucket:
         if self._refusal is not None:
             raise self._refusal
 
-    async def _there(self, host: Asynchronous) -> None:
-        """Returns when the store has answered lately, and no keys are being listed.
+    async def _there(self, host: Asynchronous, lately: float) -> None:
+        """Returns when the store has answered within so many seconds, and no keys are being listed.
 
         Raises:
             StoreSilent: it does not answer.
             StoreError: as the host says.
         """
         await self._no_listing(host)
-        if self._asking or time.monotonic() - self._answered > LATELY:
+        while self._asking or time.monotonic() - self._answered > max(lately, FRESH):
             await self._ask(host)
             await self._no_listing(host)
 
@@ -341,15 +397,17 @@ class WitBucket:
             StoreSilent: those of this store do not end.
         """
         start = time.monotonic()
-        awaited = {self, *self._wit.reading}
+        awaited = {self, *(bucket for bucket in self._wit.singly if not bucket.stuck)}
         for bucket in awaited:
             bucket.awaited += 1
         try:
-            while under_way := awaited.intersection(self._wit.reading):
+            while under_way := awaited.intersection(self._wit.singly):
                 waited = time.monotonic() - start
                 if waited > PATIENCE:
                     raise StoreSilent(f"the store has not answered for {PATIENCE:.0f} seconds")
                 if self not in under_way and waited > PATIENCE_FOR_OTHERS:
+                    for bucket in under_way:
+                        bucket.stuck = True  # once is enough
                     return False
                 await host.wait(PAUSE)
             return True

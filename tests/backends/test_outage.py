@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -60,6 +61,32 @@ def test_a_store_that_goes_away_is_told_and_served_again_when_it_is_back(tmp_pat
                 else:
                     break
             assert gateway.call("get_many", keys) == pairs
+
+
+def test_many_clients_at_once_get_answers(tmp_path: Path) -> None:
+    """Reads of single keys, which run side by side, and calls that block the instance, from everyone at once.
+
+    Spin's Redis client lets in 50 commands, first come first served, and one that waits and is stopped by
+    such a call would let no other pass.
+    """
+    turns, clients = 30, 16
+
+    def client(url: str, number: int) -> int:
+        gateway = Gateway(url)
+        pairs = [(f"{number}:{index}", b"%d" % index) for index in range(150)]
+        for _ in range(turns):
+            gateway.call("set_many", pairs)
+            assert gateway.call("get_many", [key for key, _ in pairs]) == pairs
+            assert gateway.call("get_many", [pairs[0][0]]) == pairs[:1]
+            gateway.call("delete_many", [key for key, _ in pairs])
+        return turns
+
+    with ExitStack() as stack:
+        engine = stack.enter_context(redis(tmp_path))
+        url = spin_over(engine, tmp_path, stack).url
+        with ThreadPoolExecutor(clients) as pool:
+            done = [pool.submit(client, url, number) for number in range(clients)]
+            assert sum(each.result(timeout=120) for each in done) == turns * clients
 
 
 def test_two_spins_over_one_engine_read_each_others_writes(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
-from kv_batch.batch import get_many, set_many
+from kv_batch.batch import delete_many, get_many, set_many
 from kv_batch.errors import (
     BatchFailed,
     NoSuchStore,
@@ -19,7 +20,7 @@ from kv_batch.errors import (
     StoreNotGranted,
     StoreSilent,
 )
-from kv_batch.wit import READS_AT_ONCE, Asynchronous, Wit, open_bucket, store_error
+from kv_batch.wit import SINGLY_AT_ONCE, Asynchronous, Wit, open_bucket, store_error
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
 
 CASES = [
@@ -119,6 +120,18 @@ class AsyncStore:
             raise Err(key_value.Error_Other("gone"))
         return self.data.get(key)
 
+    async def set(self, key: str, value: bytes) -> None:
+        await self.get(key)
+        self.data[key] = value
+
+    async def delete(self, key: str) -> None:
+        await self.get(key)
+        self.data.pop(key, None)
+
+
+MANY = [(f"many {number}", b"1") for number in range(SINGLY_AT_ONCE + 1)]
+"""More than are written one by one."""
+
 
 def wit_over(store: AsyncStore) -> Wit:
     def refuse(*_: object) -> Any:
@@ -129,11 +142,15 @@ def wit_over(store: AsyncStore) -> Wit:
         store.calls.append("set_many")
         store.data.update(pairs)
 
+    def remove(_: object, keys: list[str]) -> None:
+        for key in keys:
+            store.data.pop(key, None)
+
     bucket = SimpleNamespace(get=store.data.get)
     running: set[asyncio.Future[None]] = set()
     return Wit(
         SimpleNamespace(open=lambda _: bucket),
-        SimpleNamespace(get_many=refuse, set_many=set_many),
+        SimpleNamespace(get_many=refuse, set_many=set_many, delete_many=remove),
         Err,
         Asynchronous(
             SimpleNamespace(Store=store),
@@ -152,7 +169,7 @@ def test_single_reads_run_side_by_side_but_not_without_bound() -> None:
         assert await get_many(bucket, keys) == [(key, store.data.get(key)) for key in keys]
 
     asyncio.run(check())
-    assert (store.opened, store.most) == (1, READS_AT_ONCE)
+    assert (store.opened, store.most) == (1, SINGLY_AT_ONCE)
 
 
 def test_a_failing_single_read_leaves_none_running() -> None:
@@ -167,17 +184,103 @@ def test_a_failing_single_read_leaves_none_running() -> None:
     asyncio.run(check())
 
 
+def blocking_alone(store: AsyncStore, *others: AsyncStore) -> Wit:
+    """A host whose blocking call may come only while no read is under way: any other would never end."""
+    wit = wit_over(store)
+
+    def set_many(_: object, pairs: list[tuple[str, bytes]]) -> None:
+        assert all(each.under_way == 0 for each in (store, *others))
+        store.calls.append("set_many")
+        store.data.update(pairs)
+
+    return replace(wit, batch=SimpleNamespace(get_many=wit.batch.get_many, set_many=set_many))
+
+
+def test_no_call_blocks_the_instance_while_reads_are_under_way() -> None:
+    keys = [f"k{number}" for number in range(500)]
+    store = AsyncStore(dict.fromkeys(keys, b"1"))
+
+    async def check() -> None:
+        bucket = await open_bucket(blocking_alone(store), "default")
+        work = []
+        for _ in range(10):
+            work += [get_many(bucket, keys), set_many(bucket, MANY), get_many(bucket, keys[:3])]
+            work += [set_many(bucket, MANY[:50]), delete_many(bucket, ["x", "y"])]
+        await asyncio.wait_for(asyncio.gather(*work), 20)
+        assert store.calls.count("set_many") == 10
+
+    asyncio.run(check())
+
+
+def test_reads_that_do_not_end_keep_no_other_store_from_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kv_batch.wit.PATIENCE", 0.2)
+    monkeypatch.setattr("kv_batch.wit.PATIENCE_FOR_OTHERS", 0.05)
+    store = AsyncStore({})
+    never = asyncio.Event()
+
+    async def get(_: str) -> None:
+        await never.wait()
+
+    async def check() -> None:
+        wit = wit_over(store)
+        slow, other = await open_bucket(wit, "slow"), await open_bucket(wit, "other")
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "get", get)
+            reads = asyncio.ensure_future(slow.get_each(["a", "b"]))
+            await asyncio.sleep(0.01)
+            start = time.monotonic()
+            await other.set_many(MANY)
+            assert time.monotonic() - start < 0.15
+            with pytest.raises(StoreSilent):
+                await slow.set_many(MANY)
+            never.set()
+            await reads
+        # Nothing of it is left behind.
+        await asyncio.wait_for(slow.set_many(MANY), 5)
+        assert await slow.get_each([MANY[0][0], "b"]) == [b"1", None]
+        assert (wit.singly, slow.awaited, other.awaited) == ([], 0, 0)
+
+    asyncio.run(check())
+
+
 def test_a_store_that_answers_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     store = AsyncStore({})
 
     async def check() -> None:
         bucket = await open_bucket(wit_over(store), "default")
+        bucket.learned.reads_in_batches = True
         for _ in range(10):
             await set_many(bucket, [("a", b"1")])
         assert store.asked == 1
-        monkeypatch.setattr("kv_batch.wit.LATELY", -1.0)  # it was long ago
+        monkeypatch.setattr("kv_batch.wit.LATELY", 0.01)
+        await asyncio.sleep(0.02)  # it was long ago
         await set_many(bucket, [("a", b"1")])
         assert store.asked == 2
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_store_that_reads_in_no_batches_is_asked_before_each_call_that_blocks(works: bool) -> None:
+    store = AsyncStore({"a": b"1"})
+    wit = wit_over(store)
+    if works:
+        wit.batch.get_many = lambda *_: []
+
+    async def check() -> None:
+        bucket = await open_bucket(wit, "default")
+        assert bucket.learned.reads_in_batches is works
+        for _ in range(10):
+            await set_many(bucket, MANY)
+            await asyncio.sleep(0.01)
+        assert store.asked == (1 if works else 10)
+        # The calls that block nobody.
+        assert await bucket.get("a") == b"1"
+        assert store.most == (0 if works else 1)
+        await set_many(bucket, MANY[:20])
+        await delete_many(bucket, [key for key, _ in MANY[5:20]])
+        assert store.most == (0 if works else 20)
+        assert sorted(store.data) == sorted(["a", *(key for key, _ in MANY if key not in dict(MANY[5:20]))])
 
     asyncio.run(check())
 
@@ -198,8 +301,8 @@ def test_a_silent_store_is_told_in_time_and_no_call_blocks_on_it(monkeypatch: py
         store.hangs.set()
         await asyncio.sleep(0)
         bucket = await open_bucket(wit, "default")
-        await set_many(bucket, [("a", b"1")])
-        assert store.calls == ["set_many"]
+        await set_many(bucket, MANY)
+        assert store.calls == ["get_many", "set_many"]
 
     asyncio.run(check())
 
@@ -209,6 +312,7 @@ def test_after_a_failed_call_the_store_is_asked_whether_it_is_there() -> None:
 
     async def check() -> None:
         bucket = await open_bucket(wit_over(store), "default")
+        bucket.learned.reads_in_batches = True
         with pytest.raises(StoreFailed):
             await bucket.get_many(["a", "b"])
         assert store.asked == 1
@@ -290,8 +394,8 @@ def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it(
         await asyncio.sleep(0.005)
         assert wit.listing
         # A call now would wait, in Spin, for a lock that is held until the stream has ended.
-        await opened.set_many([("b", b"2")])
-        assert store.calls == ["get_keys", "ended", "set_many"]
+        await opened.set_many(MANY)
+        assert store.calls == ["get_many", "get_keys", "ended", "set_many"]
         assert sorted(await listing) == sorted(keys)
 
     asyncio.run(check())
