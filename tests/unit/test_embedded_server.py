@@ -14,7 +14,7 @@ import uvicorn
 from wasmtime import WasmtimeError
 
 from embedded.imports import ClientGone
-from embedded.server import Application, AsgiExchange
+from embedded.server import Application, AsgiExchange, Protocol
 
 Answer = Callable[[AsgiExchange], None]
 
@@ -39,7 +39,7 @@ class FakeComponent:
 def served(**answers: Answer) -> Iterator[int]:
     """The port on which they are served."""
     application = Application(FakeComponent(**answers))  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(application, http="h11", lifespan="off", log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(application, http=Protocol, lifespan="off", log_level="critical"))
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -168,3 +168,37 @@ def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:
         answer = sent(port, request)
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"connection: close" in answer.lower()
+
+
+def test_nothing_is_read_behind_a_request_with_a_length_and_chunks_both() -> None:
+    """Which of the two a proxy went by is not known: what follows may be what it took for the body."""
+    asked: list[str] = []
+
+    def hidden(exchange: AsgiExchange) -> None:
+        asked.append("hidden")
+
+    def read(exchange: AsgiExchange) -> None:
+        while exchange.read():
+            pass
+        ok(exchange)
+
+    smuggled = head("POST", "read", "content-length: 5", "transfer-encoding: chunked") + b"0\r\n\r\n"
+    with served(read=read, hidden=hidden) as port:
+        answer = sent(port, smuggled + head("GET", "hidden"))
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert asked == []
+
+
+def test_a_client_that_has_closed_its_half_is_closed_when_it_is_answered() -> None:
+    def late(exchange: AsgiExchange) -> None:
+        time.sleep(0.2)
+        ok(exchange)
+
+    with served(late=late) as port:
+        start = time.monotonic()
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            connection.sendall(head("GET", "late"))
+            connection.shutdown(socket.SHUT_WR)
+            told = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert told.endswith(b"ok")
+    assert time.monotonic() - start < 3  # a connection that is kept alive is closed after five seconds

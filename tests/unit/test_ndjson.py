@@ -191,3 +191,12 @@ def test_a_line_that_cannot_be_good_is_not_waited_for() -> None:
     assert problem is not None
     assert (problem.code, problem.members["line"]) == ("too-large", 2)
     assert len(body.pieces) > 900
+
+
+def test_a_line_of_many_values_is_not_parsed() -> None:
+    line = b'{"key": "a", "value": [' + b"[]," * 10_000 + b"[]]}\n"
+    lines = ndjson.decode_pairs(b'{"key": "a", "value": "b"}\n' + line, 1, LIMITS)
+    assert lines.items == [("a", b"b")]
+    assert lines.problem is not None
+    assert (lines.problem.code, lines.problem.members["line"]) == ("malformed-body", 2)
+    assert "no list" in lines.problem.detail

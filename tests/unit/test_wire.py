@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
-from kv_batch.json_text import DEEPEST, parse, too_deep
+from kv_batch.json_text import DEEPEST, more_commas, parse, too_deep
 from kv_batch.pairs import Pair, decode_keys, decode_pairs, encode_pairs
 from kv_batch.query import parse_query
 from kv_batch.settings import Limits
@@ -207,6 +207,45 @@ def test_what_is_called_shallow_is_safe_to_parse(opener: tuple[str, int], times:
 def test_depth_is_measured_outside_strings(text: str, levels: int) -> None:
     assert too_deep((text * 400).encode())
     assert not too_deep((text * (DEEPEST // levels)).encode())
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.text(st.sampled_from('",\\[]{} a'), max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+)
+
+
+def commas(value: object) -> int:
+    """The commas that JSON has between the values of `value`."""
+    inner = list(value.values()) if isinstance(value, dict) else value
+    if not isinstance(inner, list):
+        return 0
+    return max(0, len(inner) - 1) + sum(map(commas, inner))
+
+
+@given(JSON_VALUES, st.integers(0, 5))
+def test_commas_are_counted_outside_strings(value: object, most: int) -> None:
+    assert more_commas(json.dumps(value).encode(), most) == (commas(value) > most)
+
+
+@pytest.mark.parametrize("values", [b"[],", b"1,", b'{"a":1,"b":2},'], ids=["arrays", "numbers", "objects"])
+def test_more_values_than_a_request_may_have_are_never_parsed(values: bytes) -> None:
+    limits = Limits(keys=100)
+    with pytest.raises(Problem) as refusal:
+        decode_keys(b'{"keys": [' + values * 100_000 + b'"a"]}', limits)
+    assert (refusal.value.code, refusal.value.members["limit"]) == ("too-large", 100)
+    with pytest.raises(Problem) as refusal:
+        decode_pairs(b'{"pairs": [' + values * 100_000 + b"1]}", limits)
+    assert refusal.value.code == "too-large"
+
+
+def test_the_longest_good_body_is_parsed() -> None:
+    pairs = [{"key": f"k{number}", "value": "AA==", "encoding": "base64"} for number in range(100)]
+    limits = Limits(keys=100)
+    assert len(decode_pairs(json.dumps({"pairs": pairs}).encode(), limits)) == 100
+    with pytest.raises(Problem) as refusal:
+        decode_pairs(json.dumps({"pairs": [*pairs, pairs[0]]}).encode(), limits)
+    assert refusal.value.members["actual"] == 101
 
 
 def form(parts: list[tuple[str, bytes]], boundary: str = "xyz") -> bytes:
