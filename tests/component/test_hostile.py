@@ -63,7 +63,7 @@ def still_serves(server: Server) -> None:
 
 SPINS = re.compile(
     rb"(?!CONNECT)[!-~]+ /[^\r\n]*\r\n"
-    rb"(?:(?!host:)[\t -~]*\r\n|host: ?[a-z0-9.:-]*\r\n)*?\r\n",
+    rb"(?:(?!host:)[\t -~]*\r\n|host: ?[a-z0-9][a-z0-9.-]*\r\n)*?\r\n",
     re.IGNORECASE,
 )
 """A head that Spin (4.1) hands to the component. Of one with a byte over 0x7e, an odd host, or a target that
