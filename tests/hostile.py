@@ -563,7 +563,7 @@ def whole(data: bytes) -> bool:
     reader.receive_data(data)
     try:
         while not isinstance(event := reader.next_event(), h11.EndOfMessage):
-            if event in (h11.NEED_DATA, h11.PAUSED):
+            if event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
                 return False
     except h11.RemoteProtocolError:
         return False

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kv_batch import ndjson
@@ -111,6 +111,42 @@ def test_a_block_says_what_its_lines_say_alone(lines: list[bytes], ended: bool) 
     for together, alone in (ndjson.decode_pairs, decode_pair), (ndjson.decode_keys, decode_key):
         got = together(block, 7, LIMITS)
         assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 7, alone)
+
+
+FRAGMENTS = [
+    *('{"key": "', '", "value": "', '"}\n', '", "encoding": "base64"}\n', '{"key": "a", "value": "'),
+    *('{"key":"', '","value":"', '","encoding":"base64"}\n', '"}\n{"key": "', '", "value": "\n'),
+    *('"', "\n", "a", "é", "YQ==", ", ", "}\n", '{"key": "a"}\n', '{"key": "a", "value": "b"}\n', "\\", "\0"),
+]
+"""What lines of one frame are cut at, and what may be taken for it."""
+
+ENDS = [("", ""), *((FRAGMENTS[0], FRAGMENTS[tail]) for tail in (2, 3)), (FRAGMENTS[5], FRAGMENTS[7])]
+
+
+@given(st.sampled_from(ENDS), st.lists(st.sampled_from(FRAGMENTS), max_size=16))
+@example(ENDS[1], ["a", *FRAGMENTS[1:3], FRAGMENTS[0], "b", FRAGMENTS[1], "c", FRAGMENTS[1]])
+@example(ENDS[1], ["a", FRAGMENTS[1], "b", FRAGMENTS[1], "c", FRAGMENTS[8], "d"])
+@example(ENDS[1], ["a", FRAGMENTS[1], "b", FRAGMENTS[1], "c", "\n", "d", FRAGMENTS[1], "e"])
+@example(ENDS[1], ["a", FRAGMENTS[1], '}\n{"key": "', "c", FRAGMENTS[1], '"'])
+@example(ENDS[1], ["a", FRAGMENTS[9], "b", FRAGMENTS[8], "c", FRAGMENTS[1]])
+@settings(max_examples=1_000)
+def test_no_fragments_are_taken_for_what_they_are_not(ends: tuple[str, str], fragments: list[str]) -> None:
+    block = "".join([ends[0], *fragments, ends[1]]).encode()
+    for together, alone in (ndjson.decode_pairs, decode_pair), (ndjson.decode_keys, decode_key):
+        got = together(block, 1, LIMITS)
+        assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 1, alone)
+
+
+@pytest.mark.parametrize("encoding", ["", ', "encoding": "base64"'])
+@pytest.mark.parametrize("compact", [False, True])
+@pytest.mark.parametrize("value", ["YWI=", "é", "a\\n", 'a"b', "a\tb", "a\0b", "a\x7fb", "\udc80", ""])
+@pytest.mark.parametrize("crlf", [False, True])
+def test_lines_of_one_frame(encoding: str, compact: bool, value: str, crlf: bool) -> None:
+    lines = [f'{{"key": "k{number}", "value": "{value}"{encoding}}}\n' for number in range(3)]
+    text = "".join(lines).replace(" ", "" if compact else " ").replace("\n", "\r\n" if crlf else "\n")
+    block = text.encode(errors="surrogateescape")
+    got = ndjson.decode_pairs(block, 1, LIMITS)
+    assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 1, decode_pair)
 
 
 @pytest.mark.parametrize("line", PIECES, ids=range(len(PIECES)))
