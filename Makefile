@@ -72,7 +72,7 @@ lock: $(VENV)/.installed-dev ## write requirements*.lock from requirements*.in
 		--custom-compile-command 'make lock' -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
 clean: ## remove what was built, installed and cached; the data (.spin) stays
-	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are the last thing done: an installation that was broken off is done anew.
