@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from kv_batch import pairs as json_pairs
@@ -262,34 +261,31 @@ _KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "ba
 
 
 def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
-    values: Iterable[bytes]
+    values: Sequence[bytes]
     try:
         if framed := _framed(lines, count):
             keys, values, packed = framed
             if packed:
-                values = map(_unpacked, values)
+                values = list(map(_unpacked, values))
         elif rows := _PAIR.rows(lines, count):
-            names, texts, encodings = zip(*rows, strict=True)
+            names, values, encodings = zip(*rows, strict=True)
             keys = _strings(names)
-            values = map(str.encode, _strings(texts)) if b"\\" in lines else texts
+            if b"\\" in lines:
+                values = list(map(str.encode, _strings(values)))
             if any(encodings):
-                values = map(_unpacked_if, encodings, values)
+                values = list(map(_unpacked_if, encodings, values))
         else:
             return []
-        pairs = list(zip(keys, values, strict=True))
     except ValueError:  # no base64, or a lone surrogate
         return []
-    fit = all_fit(keys, limits) and max(map(len, map(_value, pairs))) <= limits.value_bytes
-    return pairs if fit else []
+    fit = all_fit(keys, limits) and max(map(len, values)) <= limits.value_bytes
+    return list(zip(keys, values, strict=True)) if fit else []
 
 
 def _shaped_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
     framed = _framed(lines, count)
     keys = framed[0] if framed else _strings(_KEY.rows(lines, count))
     return keys if all_fit(keys, limits) else []
-
-
-_value: Callable[[Pair], bytes] = itemgetter(1)
 
 
 def _strings(quoted: Sequence[bytes]) -> list[str]:

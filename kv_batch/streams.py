@@ -45,9 +45,12 @@ async def write_lines(store: Store, write: Write[Item], blocks: Blocks, limits: 
             size += len(block)
             if decoded.problem is not None:
                 raise decoded.problem
-            if size > WRITE_BYTES or lines.held >= MOST_KEYS:
+            if size > WRITE_BYTES:
                 await lines.flush()
                 size = 0
+            elif lines.held >= MOST_KEYS:
+                await lines.flush(full_calls=True)
+                size = len(block)  # what is left is of this block
     except Problem as problem:
         await lines.flush()
         raise lines.failure(problem) from problem
@@ -89,8 +92,8 @@ class _LineWriter(Generic[Item]):
     def failure(self, cause: StoreError | Problem) -> StreamFailed:
         return StreamFailed(cause, self.applied, self.failed, self.resume_line)
 
-    async def flush(self) -> None:
-        """Writes all lines taken.
+    async def flush(self, *, full_calls: bool = False) -> None:
+        """Writes all lines taken, or as many as make full calls; what is left is then of the last block.
 
         Raises:
             StreamFailed: no more should be sent.
@@ -98,8 +101,10 @@ class _LineWriter(Generic[Item]):
         """
         if not self._items:
             return
-        items, self._items = self._items, []
-        blocks, self._numbers = self._numbers, []
+        left = len(self._items) % MOST_KEYS if full_calls else 0
+        count = len(self._items) - left
+        items, self._items = self._items[:count], self._items[count:]
+        blocks, self._numbers = self._numbers, [self._numbers[-1][-left:]] if left else []
         try:
             await self._store.write(self._write, items)
         except BatchFailed as error:
