@@ -18,7 +18,7 @@ from kv_batch import pairs as json_pairs
 from kv_batch.errors import Problem
 from kv_batch.http import Body, BodyCutShort
 from kv_batch.json_text import decode, more_commas, parse
-from kv_batch.pairs import Pair, all_fit, decode_key, decode_pair
+from kv_batch.pairs import Pair, all_fit, are_short, decode_key, decode_pair
 from kv_batch.place import Line, Place
 from kv_batch.settings import Limits
 
@@ -107,26 +107,42 @@ def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> byte
     return json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, b"\n") + b"\n"
 
 
+PIECE = 24 * 1024
+"""Bytes, about, that are taken apart at a time. CPython looks for a separator in over 30,000 bytes by another
+algorithm, which prepares itself anew for each that it finds; and a line of another shape costs no more than
+its piece."""
+
+
 def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
     text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if not text.endswith(b"\n"):
         text += b"\n"
-    count = text.count(b"\n")
-    numbers = range(first, first + count)
-    items = shaped(text, count, limits)
-    if items:
-        return Lines(items, numbers)
-    used: list[int] = []
-    for number, line in zip(numbers, text.split(b"\n"), strict=False):
-        if not line.strip(b" \t\r"):
-            continue
-        place = Line(number)
-        try:
-            items.append(one(_parsed(line, place), limits, place))
-        except Problem as problem:
-            return Lines(items, used, problem)
-        used.append(number)
-    return Lines(items, used)
+    items: list[Item] = []
+    odd: list[int] | None = None  # the numbers of all items so far, once a piece was odd
+    number, start = first, 0
+    while start < len(text):
+        end = text.find(b"\n", start + PIECE) + 1 or len(text)
+        piece = text[start:end]
+        count = piece.count(b"\n")
+        found = shaped(piece, count, limits)
+        if found:
+            items += found
+            if odd is not None:
+                odd += range(number, number + count)
+        else:
+            odd = list(range(first, number)) if odd is None else odd
+            for index, line in enumerate(piece.split(b"\n")[:-1], number):
+                if not line.strip(b" \t\r"):
+                    continue
+                place = Line(index)
+                try:
+                    items.append(one(_parsed(line, place), limits, place))
+                except Problem as problem:
+                    return Lines(items, odd, problem)
+                odd.append(index)
+        number += count
+        start = end
+    return Lines(items, range(first, number) if odd is None else odd)
 
 
 def _parsed(line: bytes, place: Line) -> object:
@@ -145,8 +161,8 @@ _MOST_COMMAS = 100
 _NEVER = bytes(set(range(0x20)) - set(b"\n"))
 """The bytes that no line may have (RFC 8259 section 7), but for the white space of an unusual one."""
 
-_BLANKED = bytes(0x20 if byte in _NEVER + b"\\" else byte for byte in range(256))
-"""A table for `bytes.translate`: it changes a text that has one of those, or an escape, and no other."""
+_BLANKED = bytes(0x20 if byte in _NEVER + b'"\\' else byte for byte in range(256))
+"""A table for `bytes.translate`: it changes a text that has one of those, a quote, or an escape."""
 
 
 @dataclass(frozen=True)
@@ -176,31 +192,31 @@ class _Frame:
 
         `count` is how many newlines there are. Why it is right: where a tail meets a head, a middle and a
         newline are put, which changes the length; the length says that this was done at count - 1 places,
-        so each newline but the last is at one of them. There are then as many quotes as the middles have
-        that the text is split at, so the tokens have none, and a newline can only be the first byte of a
-        token. All of these are keys, so that keys and values take turns, and each line has one of both.
+        so each newline but the last is at one of them. The tokens between the middles have no quotes, so
+        every quote that there is belongs to a middle that the text was split at, and a newline can only be
+        the first byte of a token. All of these are keys, so that keys and values take turns, and each line
+        has one of both.
         """
         head, middle, tail = self.head, self.middle, self.tail
-        quotes = (head + middle + tail).count(b'"')
-        if not (lines.startswith(head) and lines.endswith(tail) and _literal(lines, quotes * count)):
+        if b"\\" in lines or not (lines.startswith(head) and lines.endswith(tail)):
             return None
         inner = lines[len(head) : -len(tail)]
         joined = inner.replace(tail + head, middle + b"\n")
         if len(inner) - len(joined) != (count - 1) * (len(tail + head) - len(middle) - 1):
             return None
         tokens = joined.split(middle)
-        if len(tokens) != 2 * count:
+        if len(tokens) != 2 * count or not _literal(b" ".join(tokens)):
             return None
         keys = b"".join(tokens[::2]).decode().split("\n")
         return (keys, tokens[1::2]) if len(keys) == count else None
 
 
-def _literal(lines: bytes, quotes: int) -> bool:
-    """Whether lines are UTF-8 with so many quotes, no escape, and no byte that must have been one."""
-    if lines.count(b'"') != quotes or lines.translate(_BLANKED) != lines:
+def _literal(texts: bytes) -> bool:
+    """Whether texts are UTF-8 and hold nothing that would have to be escaped, but for newlines."""
+    if texts.translate(_BLANKED) != texts:
         return False
     try:
-        return lines.isascii() or bool(lines.decode())
+        return texts.isascii() or bool(texts.decode())
     except UnicodeDecodeError:
         return False
 
@@ -265,11 +281,13 @@ def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
     try:
         if framed := _framed(lines, count):
             keys, values, packed = framed
+            fit = are_short(keys, limits)
             if packed:
                 values = list(map(_unpacked, values))
         elif rows := _PAIR.rows(lines, count):
             names, values, encodings = zip(*rows, strict=True)
             keys = _strings(names)
+            fit = all_fit(keys, limits)
             if b"\\" in lines:
                 values = list(map(str.encode, _strings(values)))
             if any(encodings):
@@ -278,13 +296,14 @@ def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
             return []
     except ValueError:  # no base64, or a lone surrogate
         return []
-    fit = all_fit(keys, limits) and max(map(len, values)) <= limits.value_bytes
+    fit = fit and (len(lines) <= limits.value_bytes or max(map(len, values)) <= limits.value_bytes)
     return list(zip(keys, values, strict=True)) if fit else []
 
 
 def _shaped_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
-    framed = _framed(lines, count)
-    keys = framed[0] if framed else _strings(_KEY.rows(lines, count))
+    if framed := _framed(lines, count):
+        return framed[0] if are_short(framed[0], limits) else []
+    keys = _strings(_KEY.rows(lines, count))
     return keys if all_fit(keys, limits) else []
 
 

@@ -255,8 +255,12 @@ def all_fit(keys: Sequence[object], limits: Limits) -> bool:
         "".join(keys).encode()  # type: ignore[arg-type]
     except (TypeError, UnicodeEncodeError):
         return False
-    # A character has four bytes at most.
-    return 4 * max(map(len, keys), default=0) <= limits.key_bytes  # type: ignore[arg-type]
+    return are_short(keys, limits)  # type: ignore[arg-type]
+
+
+def are_short(keys: Sequence[str], limits: Limits) -> bool:
+    """Whether no key can be too long: a character has four bytes at most. False may be wrong."""
+    return 4 * max(map(len, keys), default=0) <= limits.key_bytes
 
 
 def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:

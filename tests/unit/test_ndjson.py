@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given, settings
@@ -101,15 +102,17 @@ def told(problem: Problem | None) -> str | None:
     return None if problem is None else f"{problem.code} {problem.detail} {sorted(problem.members.items())}"
 
 
-@given(st.lists(LINE, max_size=8), st.booleans())
-@example([b'{"key": "a", "value": "b"', b"}"], True)
-@example([b'{"key": "a", "value": "b', b'c"}', b'{"key": "a", "value": "b"}'], True)
-@example([b'{"key": "a", "value": "b"}', b'{"key": "\xff", "value": "b"}'], True)
-@example([b'{"key": "\xc3", "value": "\xa9"}'], True)
-def test_a_block_says_what_its_lines_say_alone(lines: list[bytes], ended: bool) -> None:
+@given(st.lists(LINE, max_size=8), st.booleans(), st.sampled_from([0, 30, ndjson.PIECE]))
+@example([b'{"key": "a", "value": "b"', b"}"], True, ndjson.PIECE)
+@example([b'{"key": "a", "value": "b', b'c"}', b'{"key": "a", "value": "b"}'], True, ndjson.PIECE)
+@example([b'{"key": "a", "value": "b"}', b'{"key": "\xff", "value": "b"}'], True, ndjson.PIECE)
+@example([b'{"key": "\xc3", "value": "\xa9"}'], True, ndjson.PIECE)
+@example([b'{"key": "a", "value": "b"}', b"", b'{"key": "c", "value": "d"}'], True, 0)
+def test_a_block_says_what_its_lines_say_alone(lines: list[bytes], ended: bool, piece: int) -> None:
     block = b"\n".join(lines) + b"\n" * ended
     for together, alone in (ndjson.decode_pairs, decode_pair), (ndjson.decode_keys, decode_key):
-        got = together(block, 7, LIMITS)
+        with patch.object(ndjson, "PIECE", piece):
+            got = together(block, 7, LIMITS)
         assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 7, alone)
 
 
