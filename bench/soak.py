@@ -6,7 +6,9 @@ all the while (append-only, synced at each write: what it acknowledged is there 
 
 Each client knows what it wrote, and looks at every answer: a value must be the last one that was
 acknowledged, or, where a write failed, one that the answer leaves open. Printed are the answers by their
-status, wrong ones, and the memory of the host from minute to minute.
+status, wrong ones, and the memory of the host. Under load that is as many instances as wait for a store at
+the time; so all clients pause each minute, Spin lets go of its instances, and what is held then must not
+grow.
 """
 
 from __future__ import annotations
@@ -46,11 +48,17 @@ DOWN = 5.0
 BETWEEN = 120.0
 """Seconds between two of its restarts: Spin tries a lost connection again once a minute or two."""
 
-SETTLED = 60.0
-"""Seconds after which the memory is taken for what it should stay at."""
+MINUTE = 60.0
+"""Seconds between two pauses."""
 
-GROWTH = 64 * 1024 * 1024
-"""Bytes that it may grow by from then on."""
+REST = 4.0
+"""Seconds of a pause: Spin lets go of an instance that has had nothing to do for one."""
+
+GROWTH = 32 * 1024 * 1024
+"""Bytes by which the memory at rest may grow from the first pause on."""
+
+GENERATIONS = 3
+"""Generations of a client's keys that are kept: a store that grows would make the lists of it grow."""
 
 Value = bytes | None
 
@@ -68,16 +76,20 @@ class Client:
         may_be: By key, the values that it may have; a key that is not here has none.
         statuses: How many answers it had, by status.
         wrong: What was wrong with one; it stops there.
+        going: Not set while all pause.
+        busy: Whether it has a request under way.
     """
 
     number: int
     store: str
     server: Server
     chance: random.Random
-    statuses: Counter[str]
+    going: threading.Event
+    statuses: Counter[str] = field(default_factory=Counter)
     may_be: dict[str, set[Value]] = field(default_factory=dict)
     generation: int = 0
     wrong: str = ""
+    busy: bool = False
 
     @property
     def path(self) -> str:
@@ -90,12 +102,26 @@ class Client:
         actions: tuple[Callable[[httpx.Client], None], ...] = (*often, *often, *seldom, *gone)
         with httpx.Client(base_url=self.server.url, timeout=PATIENCE) as http:
             while time.monotonic() < end and not self.wrong:
+                self.going.wait()
+                self.busy = True
                 try:
                     self.chance.choice(actions)(http)
+                    self.tidy(http)
                 except Wrong as wrong:
                     self.wrong = f"client {self.number} on {self.store}: {wrong}"
                 except (httpx.TransportError, TimeoutError) as error:
                     self.wrong = f"client {self.number}: no answer: {error!r}"
+                finally:
+                    self.busy = False
+
+    def tidy(self, http: httpx.Client) -> None:
+        """Deletes what is left of an old generation."""
+        old = f"{self.number}.{self.generation - GENERATIONS}:"
+        keys = [key for key in self.may_be if key.startswith(old)]
+        if keys:
+            answer = http.post(self.path + "/delete-many", json={"keys": keys})
+            if self.written(answer, dict.fromkeys(keys)):
+                self.may_be = {key: self.may_be[key] for key in self.may_be if not key.startswith(old)}
 
     def keys(self) -> list[str]:
         most = self.chance.choice((1, 5, 50, KEYS))
@@ -255,7 +281,7 @@ class Client:
 
 
 def main() -> int:
-    """Measures and prints; 1 where an answer was wrong, or the memory grew."""
+    """Measures and prints; 1 where an answer was wrong, or the memory at rest grew."""
     seconds, seed = (*map(int, sys.argv[1:]), *(600, random.randrange(10_000))[len(sys.argv) - 1 :])
     print(f"{CLIENTS} clients for {seconds} s on {machine()} and Redis; seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as name:
@@ -283,48 +309,66 @@ def main() -> int:
 def soak(server: Server, redis: Redis, seconds: int, seed: int) -> int:
     """Runs the clients, restarts Redis beside them, and prints what came of it."""
     start = time.monotonic()
+    going = threading.Event()
+    going.set()
     clients = [
         Client(
             number,
             ("default", "cache")[number % 2],
             server,
             random.Random(seed * CLIENTS + number),
-            Counter(),
+            going,
         )
         for number in range(CLIENTS)
     ]
     threads = [threading.Thread(target=client.run, args=(start + seconds,)) for client in clients]
     for thread in threads:
         thread.start()
-    restarts, settled, most, down_at = 0, 0, 0, start + BETWEEN / 2
-    next_told = start + SETTLED
+    restarts, most, down_at, pause_at = 0, 0, start + BETWEEN / 2, start + MINUTE / 2
+    at_rest: list[int] = []
     while any(thread.is_alive() for thread in threads):
         time.sleep(0.5)
         now = time.monotonic()
+        most = max(most, resident(server))
         if now > down_at and now < start + seconds - BETWEEN / 2:
             redis.stop(signal.SIGKILL if restarts % 2 else signal.SIGTERM)
             time.sleep(DOWN)
             redis.start()
             restarts += 1
             down_at = now + BETWEEN
-        held = resident(server)
-        if now - start > SETTLED:
-            settled = settled or held
-            most = max(most, held)
-        if now > next_told:
-            answers = sum(sum(client.statuses.values()) for client in clients)
-            print(f"{now - start:4.0f} s: {held >> 20} MiB, {answers:,} requests", flush=True)
-            next_told += SETTLED
+        if now > pause_at and now < start + seconds:
+            at_rest.append(rest(server, clients, going))
+            answers = sum(client.statuses.total() for client in clients)
+            print(
+                f"{now - start:4.0f} s: {at_rest[-1] >> 20} MiB at rest, {most >> 20} at most since the last "
+                f"time; {answers:,} requests",
+                flush=True,
+            )
+            most, pause_at = 0, now + MINUTE
+    at_rest.append(rest(server, clients, going))
     total = sum((client.statuses for client in clients), Counter[str]())
     for status, count in sorted(total.items()):
         print(f"{count:8,}  {status}")
     wrong = [client.wrong for client in clients if client.wrong]
-    print(f"{sum(total.values()):,} requests, {restarts} restarts of Redis, {len(wrong)} wrong answers")
-    print(f"memory: {settled >> 20} MiB after {SETTLED:.0f} s, {most >> 20} MiB at most after that")
+    print(f"{total.total():,} requests, {restarts} restarts of Redis, {len(wrong)} wrong answers")
+    print(f"memory at rest: {at_rest[0] >> 20} MiB at first, {at_rest[-1] >> 20} MiB at the end")
     print("\n".join(wrong))
     trapped = [line for line in server.logged().splitlines() if "trap" in line or '"internal-error"' in line]
     print(f"{len(trapped)} lines of the log tell of a trap or of an internal error", *trapped[:3], sep="\n")
-    return int(bool(wrong or trapped) or most - settled > GROWTH)
+    return int(bool(wrong or trapped) or at_rest[-1] - at_rest[0] > GROWTH)
+
+
+def rest(server: Server, clients: list[Client], going: threading.Event) -> int:
+    """The bytes that the host holds when nobody has asked for anything for a while."""
+    going.clear()
+    time.sleep(0.5)  # who has seen it go on has begun by now
+    end = time.monotonic() + PATIENCE
+    while any(client.busy for client in clients) and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(REST)
+    held = resident(server)
+    going.set()
+    return held
 
 
 @dataclass
