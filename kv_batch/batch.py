@@ -48,7 +48,7 @@ GROWTH = 4
 """How many times as many keys as the last such part the next may have."""
 
 WRITE_BYTES = 8 * 1024 * 1024
-"""Bytes, about, after which a call is full. A call holds at least one pair, whatever its size."""
+"""Bytes of values after which a call is full. A call holds at least one pair, whatever its size."""
 
 _HOPELESS = (NoSuchStore, StoreNotGranted, StoreBusy, StoreSilent)
 """What cutting the batch smaller cannot help against."""
@@ -209,7 +209,7 @@ async def _read_each(bucket: Bucket, keys: list[str]) -> list[bytes | None]:
 
 
 def _half(size: int) -> int:
-    """The next smaller size of call to try: down the steps 6400, 3200 … 100, 50, 25; below, half."""
+    """The next smaller size of call to try: down the steps 25600, 12800 … 100, 50, 25; below, half."""
     step = MOST_KEYS
     while step >= size and step > SMALLEST_STEP:
         step //= 2
@@ -220,16 +220,15 @@ def _by_bytes(
     pairs: Sequence[tuple[str, bytes]], values: dict[str, bytes]
 ) -> Iterator[Sequence[tuple[str, bytes]]]:
     """The pairs, in runs of at most WRITE_BYTES."""
-    if sum(map(len, values)) + sum(map(len, values.values())) <= WRITE_BYTES:
+    if sum(map(len, values.values())) <= WRITE_BYTES:
         yield pairs
         return
     start = size = 0
-    for index, (key, value) in enumerate(pairs):
-        added = len(key) + len(value)
-        if size + added > WRITE_BYTES and index > start:
+    for index, (_, value) in enumerate(pairs):
+        if size + len(value) > WRITE_BYTES and index > start:
             yield pairs[start:index]
             start, size = index, 0
-        size += added
+        size += len(value)
     if start < len(pairs):
         yield pairs[start:]
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-MOST_KEYS = 6_400
-"""The most keys that one host call is given: 25 x 2^8. Halved again and again it meets the limits of
+MOST_KEYS = 25_600
+"""The most keys that one host call is given: 25 x 2^10. Halved again and again it meets the limits of
 DynamoDB exactly, 100 keys for a BatchGetItem and 25 for a BatchWriteItem."""
 
 

@@ -32,23 +32,31 @@ One = Callable[[object, Limits, Place], Item]
 
 @dataclass(frozen=True)
 class Lines(Generic[Item]):
-    """What a run of lines holds.
+    """What a block of lines holds.
 
     Attributes:
         items: The keys or pairs of the good lines, up to the first bad one.
         numbers: Their line numbers, from 1.
-        problem: What is wrong with the line after them; None where all are good.
+        size: Bytes of the whole block.
+        behind: The number of the line behind the block.
+        problem: What is wrong with the line after the good ones; None where all are good.
     """
 
     items: list[Item]
     numbers: Sequence[int]
+    size: int
+    behind: int
     problem: Problem | None = None
 
 
-async def blocks(body: Body, limits: Limits) -> AsyncGenerator[tuple[int, bytes], None]:
-    """The lines of a body as they arrive, in blocks: the number of the first, and whole lines.
+Decode = Callable[[bytes, int, Limits], Lines[Item]]
+"""`decode_pairs` or `decode_keys`."""
 
-    The last one may lack its newline. A line of which only a part came is never given out.
+
+async def read(body: Body, limits: Limits, decode: Decode[Item]) -> AsyncGenerator[Lines[Item], None]:
+    """The lines of a body as they arrive, decoded in blocks of whole lines.
+
+    The last line may lack its newline. One of which only a part came is never given out.
 
     Raises:
         Problem: `too-large`: a line is longer than any that could be good; `malformed-body`: the client broke
@@ -74,9 +82,9 @@ async def blocks(body: Body, limits: Limits) -> AsyncGenerator[tuple[int, bytes]
             break
         lines, newline, rest = chunk.rpartition(b"\n")
         if newline:
-            block = b"".join([*parts, lines, newline])
-            yield number, block
-            number += block.count(b"\n")
+            decoded = decode(b"".join([*parts, lines, newline]), number, limits)
+            yield decoded
+            number = decoded.behind
             parts, size = [], 0
         parts.append(rest)
         size += len(rest)
@@ -89,7 +97,7 @@ async def blocks(body: Body, limits: Limits) -> AsyncGenerator[tuple[int, bytes]
                 limit=longest,
             )
     if size:
-        yield number, b"".join(parts)
+        yield decode(b"".join(parts), number, limits)
 
 
 def decode_pairs(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
@@ -138,11 +146,11 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
                 try:
                     items.append(one(_parsed(line, place), limits, place))
                 except Problem as problem:
-                    return Lines(items, odd, problem)
+                    return Lines(items, odd, len(block), number + count, problem)
                 odd.append(index)
         number += count
         start = end
-    return Lines(items, range(first, number) if odd is None else odd)
+    return Lines(items, range(first, number) if odd is None else odd, len(block), number)
 
 
 def _parsed(line: bytes, place: Line) -> object:

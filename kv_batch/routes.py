@@ -57,9 +57,9 @@ async def post_get_many(call: Call) -> Response:
     if call.media_type == JSON:
         keys = decode_keys(await _read(call, body), call.limits)
         return await _get_many(call, keys, always_base64)
-    blocks = ndjson.blocks(body, call.limits)
+    blocks = ndjson.read(body, call.limits, ndjson.decode_keys)
     if call.answers_in(NDJSON, JSON) == NDJSON:
-        chunks = streams.read_lines(call.store, blocks, call.limits, always_base64)
+        chunks = streams.read_lines(call.store, blocks, always_base64)
         return await _streamed(call, chunks)
     return await _get_many(call, await _all_keys(call, blocks), always_base64)
 
@@ -174,16 +174,15 @@ async def _write(call: Call, write: Write[Item], items: list[Item]) -> Response:
 
 
 async def _write_lines(call: Call, body: Body, write: Write[Item]) -> Response:
-    blocks = ndjson.blocks(body, call.limits)
-    count = await streams.write_lines(call.store, write, blocks, call.limits)
+    blocks = ndjson.read(body, call.limits, write.decode_lines)
+    count = await streams.write_lines(call.store, write, blocks)
     return _json({write.counted: count}, call.answers_in(NDJSON, JSON))
 
 
-async def _all_keys(call: Call, blocks: streams.Blocks) -> list[str]:
+async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
     """The keys of an NDJSON body that is to be answered in JSON: no more than a JSON body may have."""
     keys: list[str] = []
-    async for first, block in blocks:
-        lines = ndjson.decode_keys(block, first, call.limits)
+    async for lines in blocks:
         if lines.problem is not None:
             raise lines.problem
         keys += lines.items

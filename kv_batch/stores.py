@@ -14,7 +14,6 @@ from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, St
 from kv_batch.host import Host
 from kv_batch.pairs import Pair
 from kv_batch.record import Record
-from kv_batch.settings import Limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -51,7 +50,7 @@ class Write(Generic[Item]):
 
     contract: Callable[[Bucket, list[Item]], Awaitable[None]]
     key_of: Callable[[Item], str]
-    decode_lines: Callable[[bytes, int, Limits], ndjson.Lines[Item]]
+    decode_lines: ndjson.Decode[Item]
     counted: str
 
 

@@ -15,7 +15,6 @@ from kv_batch.batch import GROWTH, Read
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreError, StoreNotGranted, StreamFailed
 from kv_batch.problems import MOST_FAILED
-from kv_batch.settings import Limits
 from kv_batch.stores import Store, Write
 
 PART_BYTES = 1024 * 1024
@@ -25,39 +24,38 @@ WRITE_BYTES = 4 * 1024 * 1024
 """Bytes of lines after which they are written, however few they are."""
 
 Item = TypeVar("Item")
-Blocks = AsyncIterator[tuple[int, bytes]]
-"""The lines of a body, as `kv_batch.ndjson.blocks` gives them."""
+Blocks = AsyncIterator[ndjson.Lines[Item]]
+"""The lines of a body, as `kv_batch.ndjson.read` gives them."""
 
 
-async def write_lines(store: Store, write: Write[Item], blocks: Blocks, limits: Limits) -> int:
+async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) -> int:
     """set-many or delete-many of a body of any length; returns how many lines were applied: all.
 
     Raises:
         StreamFailed: a line was bad, the body was cut short, or the store failed. It says how far it came.
         NoSuchStore, StoreNotGranted: nothing was done.
     """
-    lines = _LineWriter(store, write)
+    writer = _LineWriter(store, write)
     size = 0
     try:
-        async for first, block in blocks:
-            decoded = write.decode_lines(block, first, limits)
-            lines.take(decoded)
-            size += len(block)
-            if decoded.problem is not None:
-                raise decoded.problem
+        async for lines in blocks:
+            writer.take(lines)
+            size += lines.size
+            if lines.problem is not None:
+                raise lines.problem
             if size > WRITE_BYTES:
-                await lines.flush()
+                await writer.flush()
                 size = 0
-            elif lines.held >= MOST_KEYS:
-                await lines.flush(full_calls=True)
-                size = len(block)  # what is left is of this block
+            elif writer.held >= MOST_KEYS:
+                await writer.flush(full_calls=True)
+                size = lines.size  # what is left is of this block
     except Problem as problem:
-        await lines.flush()
-        raise lines.failure(problem) from problem
-    await lines.flush()
-    if lines.cause is not None:
-        raise lines.failure(lines.cause)
-    return lines.applied
+        await writer.flush()
+        raise writer.failure(problem) from problem
+    await writer.flush()
+    if writer.cause is not None:
+        raise writer.failure(writer.cause)
+    return writer.applied
 
 
 class _LineWriter(Generic[Item]):
@@ -129,9 +127,7 @@ class _LineWriter(Generic[Item]):
         self.cause = error.cause
 
 
-async def read_lines(
-    store: Store, blocks: Blocks, limits: Limits, always_base64: bool
-) -> AsyncGenerator[bytes, None]:
+async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> AsyncGenerator[bytes, None]:
     """get-many of a body of any length: the pairs of its lines, as lines in the same order.
 
     What has arrived is answered before more is awaited.
@@ -141,8 +137,7 @@ async def read_lines(
         StoreError: as get_many.
     """
     read = Read([], PART_BYTES)
-    async for first, block in blocks:
-        lines = ndjson.decode_keys(block, first, limits)
+    async for lines in blocks:
         async for chunk in _read(store, read, lines.items, always_base64):
             yield chunk
         if lines.problem is not None:

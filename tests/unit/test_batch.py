@@ -103,7 +103,7 @@ def test_the_limits_of_dynamodb_are_found_once_and_exactly() -> None:
     run(set_many(bucket, pairs))
     run(get_many(bucket, keys))
     run(delete_many(bucket, keys))
-    assert len(calls(bucket, "refused")) == 8 + 6 + 8  # 6400, 3200 … down to 25, to 100, to 25
+    assert len(calls(bucket, "refused")) == 9 + 7 + 9  # 10000, 6400, 3200 … down to 25, to 100, to 25
     bucket.calls.clear()
     run(set_many(bucket, pairs))
     run(get_many(bucket, keys))

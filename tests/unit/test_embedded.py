@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from embedded import values
 from embedded.__main__ import CannotServe, Manifest, bound
 from embedded.store import BATCH_CAP, FILE, Database, SqliteBucket, StoreError
+from kv_batch.bucket import MOST_KEYS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -67,10 +68,10 @@ def test_a_batch_is_as_raw_as_in_spin(database: Database) -> None:
 
 def test_as_many_keys_as_the_core_sends_fit_in_a_call(database: Database) -> None:
     bucket = SqliteBucket(database, "default")
-    pairs = [(f"k{i}", b"1") for i in range(6_400)]
+    pairs = [(f"k{i}", b"1") for i in range(MOST_KEYS)]
     bucket.set_many(pairs)
     keys = [key for key, _ in pairs]
-    assert len(bucket.get_many(keys)) == 6_400
+    assert len(bucket.get_many(keys)) == MOST_KEYS
     bucket.delete_many(keys)
     assert bucket.list_keys(None) == []
 

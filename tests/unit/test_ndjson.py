@@ -192,8 +192,7 @@ def read_all(body: Pieces, limits: Limits = LIMITS) -> tuple[list[Pair], Problem
     pairs: list[Pair] = []
 
     async def read() -> None:
-        async for first, block in ndjson.blocks(body, limits):
-            lines = ndjson.decode_pairs(block, first, limits)
+        async for lines in ndjson.read(body, limits, ndjson.decode_pairs):
             pairs.extend(lines.items)
             if lines.problem:
                 raise lines.problem
