@@ -33,12 +33,8 @@ READ_BYTES = 256 * 1024
 """The most that one read of a request's body takes."""
 
 
-TURN_BYTES = 1024 * 1024
-"""Bytes of a body after which the other requests of the instance have a turn.
-
-Where the client is fast and the store blocks (SQLite), nothing else would ever suspend the one who reads or
-sends, and a small request would wait for a whole import to end.
-"""
+TURN_BYTES = 2 * 1024 * 1024
+"""Bytes of a body after which the other requests of the instance have a turn (`Turns`)."""
 
 
 async def wait(seconds: float) -> None:
@@ -57,6 +53,24 @@ WIT = Wit(
     Err,
     Asynchronous(key_value, wait, componentize_py_async_support.spawn),
 )
+
+
+class Turns:
+    """The turns of the instance's other requests, while one reads or sends a long body.
+
+    Where the client is fast and the store blocks (SQLite), nothing else would ever suspend that one, and a
+    small request would wait for a whole import to end.
+    """
+
+    def __init__(self) -> None:
+        self._left = TURN_BYTES
+
+    async def after(self, size: int) -> None:
+        """Lets the others have theirs, if it is time: so many more bytes have gone through."""
+        self._left -= size
+        if self._left <= 0:
+            self._left = TURN_BYTES
+            await suspend()
 
 
 class SpinHost:
@@ -78,16 +92,13 @@ class SpinBody:
         self._reader = reader
         self._trailers = trailers
         self._ended = False
-        self._turn = TURN_BYTES
+        self._turns = Turns()
 
     async def read(self) -> bytes:
-        if self._turn <= 0:
-            self._turn = TURN_BYTES
-            await suspend()
         while not self._reader.writer_dropped:
             chunk = await self._reader.read(READ_BYTES)
             if chunk:
-                self._turn -= len(chunk)
+                await self._turns.after(len(chunk))
                 return chunk
         if not self._ended:
             self._ended = True
@@ -135,13 +146,10 @@ async def _send(writer: ByteStreamWriter, body: bytes | Chunks, reader: ByteStre
         async with aclosing(body):
             if head:
                 return
-            turn = TURN_BYTES
+            turns = Turns()
             async for chunk in body:
                 await writer.write_all(chunk)
-                turn -= len(chunk)
-                if turn <= 0:
-                    turn = TURN_BYTES
-                    await suspend()
+                await turns.after(len(chunk))
                 if writer.reader_dropped:  # The client is gone.
                     return
 

@@ -120,12 +120,14 @@ class Read:
         about: Bytes, about, that a part should hold: it is cut by the size of the values that came before.
             None for parts as large as the store takes.
         start: How many of the keys have been read.
+        size: Bytes of the values of the last part, where parts are cut by size.
     """
 
     keys: list[str]
     about: int | None = None
     start: int = 0
-    _size: int | None = None
+    size: int = 0
+    _most: int | None = None
     _wanted: int = FIRST_KEYS
     _refused: int = 0  # the size of the last call that failed; 0 once a smaller one has shown what works
 
@@ -141,31 +143,33 @@ class Read:
             StoreError: as get_many. The same part may be asked for again.
         """
         learned = bucket.learned
-        size = self._size or learned.get_many
+        most = self._most or learned.get_many
         while True:
             if learned.reads_in_batches is False:
-                size = SINGLE_READS
-            most = size if self.about is None else min(size, self._wanted)
-            part = self.keys[self.start : self.start + most]
+                most = SINGLE_READS
+            count = most if self.about is None else min(most, self._wanted)
+            part = self.keys[self.start : self.start + count]
             try:
                 answer = await _read(bucket, part)
                 break
             except _BatchRefused:
                 self._refused = len(part)
                 # Before halving all the way down where no batch can be read at all, ask for just two.
-                size = 2 if learned.reads_in_batches is None else max(2, _half(self._refused))
+                most = 2 if learned.reads_in_batches is None else max(2, _half(self._refused))
         self.start += len(part)
         if self._refused and learned.reads_in_batches:
-            if size == 2 and _half(self._refused) > 2:
-                size = _half(self._refused)
+            if most == 2 and _half(self._refused) > 2:
+                most = _half(self._refused)
             else:
                 self._refused = 0
-                if size >= SMALLEST_STEP:
-                    learned.get_many = min(size, learned.get_many)
-        self._size = size
+                if most >= SMALLEST_STEP:
+                    learned.get_many = min(most, learned.get_many)
+        self._most = most
         if self.about is not None:
-            held = sum(map(len, filter(None, answer.values()))) + sum(map(len, answer))
-            self._wanted = max(1, min(self.about * len(answer) // (held or 1), GROWTH * len(answer)))
+            values = answer.values()
+            self.size = sum(map(len, filter(None, values) if None in values else values))  # type: ignore[arg-type]
+            held = self.size + len("".join(part))
+            self._wanted = max(1, min(self.about * len(part) // (held or 1), GROWTH * len(part)))
         return answer
 
 

@@ -172,7 +172,7 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
         pairs = await store.do(read.next)
         if None in pairs.values():
             pairs = {key: value for key, value in pairs.items() if value is not None}
-        for piece in _pieces(pairs):
+        for piece in _pieces(pairs, read.size):
             yield _lines(store, piece, always_base64)
 
 
@@ -182,7 +182,8 @@ async def _read(
     for run in _without_repeats(keys):
         read.keys, read.start = run, 0
         while read.left:
-            for piece in _pieces(await store.do(read.next)):
+            pairs = await store.do(read.next)
+            for piece in _pieces(pairs, read.size):
                 yield _lines(store, piece, always_base64)
 
 
@@ -194,10 +195,10 @@ def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) ->
     return lines
 
 
-def _pieces(pairs: dict[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:
+def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, bytes | None]]:
     """The pairs of a part, cut where the values turned out much larger than those before them: an answer
     takes several times its size while it is made."""
-    if sum(map(len, filter(None, pairs.values()))) <= GROWTH * PART_BYTES:
+    if size <= GROWTH * PART_BYTES:
         if pairs:
             yield pairs
         return
