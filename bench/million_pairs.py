@@ -86,6 +86,7 @@ def sqlite_alone(file: Path, database: Path) -> float:
             "CREATE TABLE spin_key_value (store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, "
             "PRIMARY KEY (store, key))"
         )
+        os.sync()
         start = time.perf_counter()
         for index in range(0, len(rows), MOST_KEYS):
             store.execute("BEGIN")
