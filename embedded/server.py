@@ -25,6 +25,10 @@ from kv_batch.record import Record
 INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
 
+SILENCE = 60.0
+"""Seconds that a client may take to send the next bytes of a body, or to take those of an answer. There are
+few instances, and one that waits for ever would be kept from all others."""
+
 Result = TypeVar("Result")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -77,7 +81,11 @@ class AsgiExchange:
         while not self._ended:
             if self._broken:
                 raise ClientGone("the client broke off")
-            message = None if self.gone else self._on_loop(self._received())
+            try:
+                message = None if self.gone else self._on_loop(self._received())
+            except TimeoutError:
+                self._broken = True
+                continue
             if message is None or message["type"] != "http.request":
                 self.gone = True
                 raise ClientGone("the client broke off")
@@ -126,10 +134,14 @@ class AsgiExchange:
         if ahead is not None:
             return ahead
         incoming, self._incoming = self._incoming, None
-        return await (incoming or self._receive())
+        return await asyncio.wait_for(incoming or self._receive(), SILENCE)
 
     async def _sent(self, message: Message) -> None:
-        await self._send(message)
+        try:
+            await asyncio.wait_for(self._send(message), SILENCE)
+        except TimeoutError:
+            self.gone = True
+            return
         if not message.get("more_body", True):
             return
         # Uvicorn sends to a client that is gone as if nothing were; only what it receives tells. So one

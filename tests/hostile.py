@@ -213,6 +213,7 @@ def paths() -> dict[str, bytes]:
         "/v1/default/keys?limit=%D9%A1",
         "/v1/default/keys?prefix=" + "p" * 60_000,
         "/v1/default?" + "key=a&" * 100_000,
+        "/v1/default?" + "key&" * 1_000_000,
         "/v1/default?key=" + "a" * 1_000_000,
     ]
     return {f"GET {target[:40]} ({len(target)})": request(f"GET {target} HTTP/1.1") for target in targets}

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from wasmtime import WasmtimeError
 
+from embedded import server
 from embedded.imports import ClientGone
 from embedded.server import Application, AsgiExchange, Protocol
 
@@ -39,14 +40,15 @@ class FakeComponent:
 def served(**answers: Answer) -> Iterator[int]:
     """The port on which they are served."""
     application = Application(FakeComponent(**answers))  # type: ignore[arg-type]
-    server = uvicorn.Server(uvicorn.Config(application, http=Protocol, lifespan="off", log_level="critical"))
+    config = uvicorn.Config(application, http=Protocol, lifespan="off", log_level="critical")
+    serving = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         yield listener.getsockname()[1]
     finally:
-        server.should_exit = True
+        serving.should_exit = True
         thread.join()
 
 
@@ -88,6 +90,55 @@ def test_what_writes_on_hears_that_the_client_is_gone() -> None:
                 connection.sendall(request)
                 connection.recv(1_000)
             wait_for(heard)
+
+
+def test_who_sends_or_takes_nothing_for_long_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SILENCE", 0.3)
+    heard = threading.Event()
+
+    def read_all(exchange: AsgiExchange) -> None:
+        try:
+            while exchange.read():
+                pass
+        except ClientGone:
+            ok(exchange)
+
+    def endless(exchange: AsgiExchange) -> None:
+        exchange.respond(200, [])
+        end = time.monotonic() + 20
+        while exchange.write(bytes(65_536)) and time.monotonic() < end:
+            pass
+        if exchange.gone:
+            heard.set()
+
+    with served(read_all=read_all, endless=endless) as port:
+        start = time.monotonic()
+        answer = sent(port, head("POST", "read_all", "content-length: 9") + b"part")
+        assert time.monotonic() - start < 10
+        assert answer.endswith(b"ok")
+        assert b"connection: close" in answer
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head("GET", "endless"))
+            wait_for(heard)
+            connection.settimeout(10)
+            while connection.recv(1 << 20):
+                pass
+
+
+def test_a_body_that_comes_slowly_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "SILENCE", 0.5)
+
+    def read_all(exchange: AsgiExchange) -> None:
+        while exchange.read():
+            pass
+        ok(exchange)
+
+    with served(read_all=read_all) as port, socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(head("POST", "read_all", "content-length: 8", "connection: close"))
+        for _ in range(8):
+            time.sleep(0.1)
+            connection.sendall(b"x")
+        assert b"".join(iter(lambda: connection.recv(65_536), b"")).endswith(b"ok")
 
 
 def test_a_body_is_whole_whether_it_is_read_before_the_answer_or_in_between() -> None:
