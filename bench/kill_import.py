@@ -1,7 +1,7 @@
 """An import that is killed again and again: `python -m bench.kill_import [SEED]`.
 
-Twenty times, an import under `spin up` with SQLite is sent in requests of 20,000 pairs, and the host is
-killed (kill -9) at a random moment of it. Each time: the store opens, SQLite finds no fault with it, every
+Twenty times, an import under `spin up` with SQLite is sent in requests of 60,000 pairs, three calls of the
+store each, and the host is killed (kill -9) at a random moment of it. Each time: the store opens, SQLite finds no fault with it, every
 pair of every request that was answered is there, nothing is that was not sent, and the whole sent again
 completes.
 """
@@ -21,8 +21,8 @@ from tests.servers import serving
 
 ROUNDS = 20
 REQUESTS = 10
-PAIRS = 20_000
-LONGEST = 2.0
+PAIRS = 60_000
+LONGEST = 3.5
 """Seconds after which the host is killed at the latest: about as long as the whole import takes."""
 
 
