@@ -1,9 +1,9 @@
 """An import that is killed again and again: `python -m bench.kill_import [SEED]`.
 
 Twenty times, an import under `spin up` with SQLite is sent in requests of 60,000 pairs, three calls of the
-store each, and the host is killed (kill -9) at a random moment of it. Each time: the store opens, SQLite finds no fault with it, every
-pair of every request that was answered is there, nothing is that was not sent, and the whole sent again
-completes.
+store each, and the host is killed (kill -9) at a random moment of it. Each time: the store opens, SQLite
+finds no fault with it, every pair of every request that was answered is there, nothing is that was not sent,
+and the whole sent again completes.
 """
 
 from __future__ import annotations

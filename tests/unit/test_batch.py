@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TypeVar
 
 import pytest
@@ -137,6 +137,18 @@ def test_large_values_are_written_in_calls_of_bounded_size() -> None:
     assert len(bucket.data) == 11
     assert sorted(sizes)[:-1] == [2 * len(value)] * 5
     assert max(sizes[:-1]) <= WRITE_BYTES
+
+
+def test_a_call_sends_its_pairs_in_the_order_of_their_keys() -> None:
+    class Watching(Sqlite):
+        async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+            sent.append([key for key, _ in pairs])
+            await super().set_many(pairs)
+
+    sent: list[list[str]] = []
+    keys = [f"k{number * 7_919 % MOST_KEYS:05}" for number in range(MOST_KEYS)]
+    run(set_many(Watching(), [(key, b"") for key in [*keys, "b", "a"]]))
+    assert sent == [sorted(keys), ["a", "b"]]
 
 
 def test_a_refused_key_is_named_and_the_rest_is_written() -> None:
