@@ -63,11 +63,12 @@ def still_serves(server: Server) -> None:
 
 SPINS = re.compile(
     rb"(?!CONNECT)[!-~]+ /[^\r\n]*\r\n"
-    rb"(?:(?!host:)[\t -~]*\r\n|host: ?[a-z0-9][a-z0-9.-]*\r\n)*?\r\n",
+    rb"(?:(?:(?!host:)[\t -~]+\r\n)*?host: ?[a-z0-9][a-z0-9.-]*\r\n)+?"
+    rb"(?:(?!host:)[\t -~]+\r\n)*?\r\n",
     re.IGNORECASE,
 )
-"""A head that Spin (4.1) hands to the component. Of one with a byte over 0x7e, an odd host, or a target that
-is no path, it closes the connection, or says 500 by itself."""
+"""A head that Spin (4.1) hands to the component. Of one with a byte over 0x7e, no host or an odd one, or a
+target that is no path, it closes the connection, or says 500 by itself."""
 
 SPINS_READING = "smuggling: length and chunked"
 """Spin takes it as chunked, which is right, and then goes on reading: what follows is another request, where
