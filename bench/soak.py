@@ -7,8 +7,8 @@ all the while (append-only, synced at each write: what it acknowledged is there 
 Each client knows what it wrote, and looks at every answer: a value must be the last one that was
 acknowledged, or, where a write failed, one that the answer leaves open. Printed are the answers by their
 status, wrong ones, and the memory of the host. Under load that is as many instances as wait for a store at
-the time; so all clients pause each minute, Spin lets go of its instances, and what is held then must not
-grow.
+the time; so all clients pause each minute, unless one still waits for Redis; Spin lets go of its instances,
+and what is held then must not grow.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ BETWEEN = 120.0
 
 MINUTE = 60.0
 """Seconds between two pauses."""
+
+AGAIN = 10.0
+"""Seconds until a pause is tried again that could not be."""
 
 REST = 4.0
 """Seconds of a pause: Spin lets go of an instance that has had nothing to do for one."""
@@ -337,15 +340,20 @@ def soak(server: Server, redis: Redis, seconds: int, seed: int) -> int:
             restarts += 1
             down_at = now + BETWEEN
         if now > pause_at and now < start + seconds:
-            at_rest.append(rest(server, clients, going))
+            held = rest(server, clients, going)
+            pause_at = now + (AGAIN if held is None else MINUTE)
+            if held is None:
+                continue
+            at_rest.append(held)
             answers = sum(client.statuses.total() for client in clients)
             print(
-                f"{now - start:4.0f} s: {at_rest[-1] >> 20} MiB at rest, {most >> 20} at most since the last "
-                f"time; {answers:,} requests",
+                f"{now - start:4.0f} s: {held >> 20} MiB at rest, {most >> 20} at most since the last time; "
+                f"{answers:,} requests",
                 flush=True,
             )
-            most, pause_at = 0, now + MINUTE
-    at_rest.append(rest(server, clients, going))
+            most = 0
+    time.sleep(REST)
+    at_rest.append(resident(server))
     total = sum((client.statuses for client in clients), Counter[str]())
     for status, count in sorted(total.items()):
         print(f"{count:8,}  {status}")
@@ -358,15 +366,17 @@ def soak(server: Server, redis: Redis, seconds: int, seed: int) -> int:
     return int(bool(wrong or trapped) or at_rest[-1] - at_rest[0] > GROWTH)
 
 
-def rest(server: Server, clients: list[Client], going: threading.Event) -> int:
-    """The bytes that the host holds when nobody has asked for anything for a while."""
+def rest(server: Server, clients: list[Client], going: threading.Event) -> int | None:
+    """The bytes that the host holds when nobody has asked for anything for a while.
+
+    None where a client waits for an answer all the while: Redis has been away.
+    """
     going.clear()
-    time.sleep(0.5)  # who has seen it go on has begun by now
-    end = time.monotonic() + PATIENCE
-    while any(client.busy for client in clients) and time.monotonic() < end:
-        time.sleep(0.1)
-    time.sleep(REST)
-    held = resident(server)
+    time.sleep(1)  # who has seen it go on has begun by now, and most have ended
+    held = None
+    if not any(client.busy for client in clients):
+        time.sleep(REST)
+        held = resident(server)
     going.set()
     return held
 
