@@ -68,12 +68,8 @@ def ok(exchange: AsgiExchange) -> None:
     exchange.write(b"ok")
 
 
-def wait_for(happened: threading.Event) -> None:
-    assert happened.wait(10)
-
-
-def test_what_writes_on_hears_that_the_client_is_gone() -> None:
-    heard = threading.Event()
+def until_gone(heard: threading.Event) -> Answer:
+    """Writes on until the client is gone, and says so."""
 
     def endless(exchange: AsgiExchange) -> None:
         exchange.respond(200, [])
@@ -83,7 +79,17 @@ def test_what_writes_on_hears_that_the_client_is_gone() -> None:
         if exchange.gone:
             heard.set()
 
-    with served(endless=endless) as port:
+    return endless
+
+
+def wait_for(happened: threading.Event) -> None:
+    assert happened.wait(10)
+
+
+def test_what_writes_on_hears_that_the_client_is_gone() -> None:
+    heard = threading.Event()
+
+    with served(endless=until_gone(heard)) as port:
         for request in (head("GET", "endless"), head("POST", "endless", "content-length: 4") + b"body"):
             heard.clear()
             with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -103,15 +109,7 @@ def test_who_sends_or_takes_nothing_for_long_is_gone(monkeypatch: pytest.MonkeyP
         except ClientGone:
             ok(exchange)
 
-    def endless(exchange: AsgiExchange) -> None:
-        exchange.respond(200, [])
-        end = time.monotonic() + 20
-        while exchange.write(bytes(65_536)) and time.monotonic() < end:
-            pass
-        if exchange.gone:
-            heard.set()
-
-    with served(read_all=read_all, endless=endless) as port:
+    with served(read_all=read_all, endless=until_gone(heard)) as port:
         start = time.monotonic()
         answer = sent(port, head("POST", "read_all", "content-length: 9") + b"part")
         assert time.monotonic() - start < 10
