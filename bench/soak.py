@@ -1,4 +1,4 @@
-"""Ten minutes of everything at once: `python -m bench.soak [SECONDS] [SEED]`.
+"""Ten minutes of everything at once: `python -m bench.soak [SECONDS] [SEED] [OPTION OF SPIN UP …]`.
 
 32 clients, each on a connection of its own, send what clients send to `spin up`: batches as JSON, NDJSON,
 X or of an answer. Half of them use a store on SQLite, half one on Redis, which is stopped and started again
@@ -285,8 +285,9 @@ class Client:
 
 def main() -> int:
     """Measures and prints; 1 where an answer was wrong, or the memory at rest grew."""
-    seconds, seed = (*map(int, sys.argv[1:]), *(600, random.randrange(10_000))[len(sys.argv) - 1 :])
-    print(f"{CLIENTS} clients for {seconds} s on {machine()} and Redis; seed {seed}", flush=True)
+    numbers, options = sys.argv[1:3], sys.argv[3:]
+    seconds, seed = (*map(int, numbers), *(600, random.randrange(10_000))[len(numbers) :])
+    print(f"{CLIENTS} clients for {seconds} s on {machine()} and Redis; seed {seed}", *options, flush=True)
     with tempfile.TemporaryDirectory() as name:
         place, port = Path(name), free_port()
         redis = Redis(port, place)
@@ -301,9 +302,8 @@ def main() -> int:
             .replace("build/kv-batch.wasm", str(ROOT / "build/kv-batch.wasm"))
         )
         try:
-            with serving(
-                "spin", place / "data", "--runtime-config-file", str(config), manifest=str(manifest)
-            ) as server:
+            options += ["--runtime-config-file", str(config)]
+            with serving("spin", place / "data", *options, manifest=str(manifest)) as server:
                 return soak(server, redis, seconds, seed)
         finally:
             redis.stop(signal.SIGTERM)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tools.up import find_spin
+from tools.up import SPIN_OPTIONS, find_spin
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,10 +81,10 @@ def free_port() -> int:
 
 
 def command(host: str, port: int, data: Path, manifest: str = "spin.toml") -> list[str]:
-    """How a host is started."""
+    """How a host is started: as `make up` does it."""
     listen = ["--listen", f"127.0.0.1:{port}"]
     if host == "spin":
-        return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data)]
+        return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data), *SPIN_OPTIONS]
     embedded = [sys.executable, "-m", "embedded", "--manifest", manifest]
     return [*embedded, "--component", "build/embedded.wasm", *listen, "--data", str(data)]
 

@@ -44,6 +44,10 @@ DEFAULT_DATA = ".spin"
 DATABASE = "sqlite_key_value.db"
 """What Spin calls the default store's file in its state directory; the embedded host follows it."""
 
+SPIN_OPTIONS = ("--max-instance-reuse-count", "10000")
+"""Spin would replace an instance after 128 requests. That costs speed, and where a store is gone, memory
+(docs/decisions/0010-instances.md)."""
+
 ANONYMOUS = "SPIN_VARIABLE_ANONYMOUS"
 READ_TOKEN = "SPIN_VARIABLE_READ_TOKEN"  # noqa: S105 - a variable's name
 WRITE_TOKEN = "SPIN_VARIABLE_WRITE_TOKEN"  # noqa: S105 - a variable's name
@@ -146,7 +150,7 @@ def plan(environment: Mapping[str, str]) -> Plan:
         component = "build/kv-batch.wasm"
         # Not --quiet: it would hide what the component itself writes to stderr, which is its log.
         command = [str(spin.path), "up", "--from", "spin.toml"]
-        command += ["--listen", str(listen), "--state-dir", str(data)]
+        command += ["--listen", str(listen), "--state-dir", str(data), *SPIN_OPTIONS]
     else:
         component = "build/embedded.wasm"
         command = [str(ROOT / ".venv/bin/python"), "-m", "embedded", "--manifest", "spin.toml"]

@@ -355,6 +355,9 @@ if [ "$1" = --version ]; then echo 'spin 4.1.0-pre0 (94a8fc8a 2026-08-21)'; exit
 echo "spin $*"; echo "anonymous=$SPIN_VARIABLE_ANONYMOUS"; echo 'useful' >&2; exit 7"""
 
 
+REUSE = "--max-instance-reuse-count 10000"
+
+
 def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
     port = free_port()
     done = run_up(
@@ -367,7 +370,7 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
         f"data:    {tmp_path}/data/sqlite_key_value.db",
         "access:  open to every program of this machine, for 127.0.0.1 is the loopback",
         f"try:     curl --json '{JSON}' http://127.0.0.1:{port}/v1/default/set-many",
-        f"spin up --from spin.toml --listen 127.0.0.1:{port} --state-dir {tmp_path}/data",
+        f"spin up --from spin.toml --listen 127.0.0.1:{port} --state-dir {tmp_path}/data {REUSE}",
         "anonymous=write",
     ]
     assert done.stderr == "useful\n"
