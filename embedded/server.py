@@ -26,8 +26,8 @@ INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
 
 SILENCE = 60.0
-"""Seconds that a client may take to send the next bytes of a body, or to take those of an answer. There are
-few instances, and one that waits for ever would be kept from all others."""
+"""Seconds that a client may take to send the next bytes of a body, or to take the next piece of an answer.
+There are few instances, and one that waits for ever would be kept from all others."""
 
 Result = TypeVar("Result")
 Message = MutableMapping[str, Any]

@@ -206,7 +206,7 @@ class _Frame:
         has one of both.
         """
         head, middle, tail = self.head, self.middle, self.tail
-        if b"\\" in lines or not (lines.startswith(head) and lines.endswith(tail)):
+        if not (lines.startswith(head) and lines.endswith(tail)):
             return None
         inner = lines[len(head) : -len(tail)]
         joined = inner.replace(tail + head, middle + b"\n")
@@ -239,6 +239,8 @@ _FRAMES = (
 
 def _framed(lines: bytes, count: int) -> tuple[list[str], list[bytes], bool] | None:
     """The keys and the values of lines that all have one frame, and whether those are base64."""
+    if b"\\" in lines:  # so no time is spent on them
+        return None
     for frame in _FRAMES:
         if columns := frame.columns(lines, count):
             return *columns, frame.packed
