@@ -65,7 +65,12 @@ def test_dynamodb(tmp_path: Path) -> None:
 def test_cosmos_is_taken_by_spin_but_not_reached(tmp_path: Path) -> None:
     """No request is made: it would leave the machine."""
     with ExitStack() as stack:
-        server = spin_over(Engine(deployed("azure_cosmos.toml")), tmp_path, stack)
+        try:
+            server = spin_over(Engine(deployed("azure_cosmos.toml")), tmp_path, stack)
+        except RuntimeError as error:
+            if "'azure_cosmos' was not registered" not in str(error):
+                raise
+            pytest.skip("Cosmos DB: this spin was built without it")
         assert "Azure CosmosDB" in server.logged()
 
 
