@@ -23,6 +23,7 @@ from pathlib import Path
 import httpx
 
 from bench.files import forget_peak, peak, resident
+from kv_batch.media import JSON, NDJSON
 from kv_batch.settings import Limits
 from tests.servers import Server, serving, why_not
 
@@ -31,8 +32,6 @@ AT_ONCE = 16
 
 MIB = 1024 * 1024
 LIMITS = Limits()
-JSON = "application/json"
-NDJSON = "application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -54,35 +53,33 @@ class Attack:
 
 def post(path: str, content: bytes, kind: str, **headers: str) -> Callable[[Server], int]:
     """A request of a writer."""
-    fields = {"authorization": "Bearer writer", "content-type": kind} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
 
     def send(server: Server) -> int:
         pieces = (content[start : start + MIB] for start in range(0, len(content), MIB))
-        with httpx.stream("POST", server.url + path, content=pieces, headers=fields, timeout=300) as answer:
-            for _ in answer.iter_raw():
-                pass
-            return answer.status_code
+        return ask("POST", server.url + path, {**headers, "content_type": kind}, "writer", pieces)
 
     return send
 
 
-def get(path: str) -> Callable[[Server], int]:
-    """A request of a reader."""
-
-    def send(server: Server) -> int:
-        headers = {"authorization": "Bearer reader"}
-        with httpx.stream("GET", server.url + path, headers=headers, timeout=300) as answer:
-            for _ in answer.iter_raw():
-                pass
-            return answer.status_code
-
-    return send
+def get(path: str, token: str = "reader", **headers: str) -> Callable[[Server], int]:
+    """A request of a reader, unless the token is another."""
+    return lambda server: ask("GET", server.url + path, headers, token)
 
 
-def endless(kind: str, token: str, piece: bytes, pieces: int) -> Callable[[Server], int]:
-    """A body that says it has 10 GB; no more of it is offered than so many pieces."""
+def ask(
+    method: str, url: str, headers: dict[str, str], token: str, content: Iterator[bytes] | None = None
+) -> int:
+    """The status of an answer, once all of it has come; it is not kept."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    fields["authorization"] = f"Bearer {token}"
+    with httpx.stream(method, url, content=content, headers=fields, timeout=300) as answer:
+        for _ in answer.iter_raw():
+            pass
+        return answer.status_code
+
+
+def endless(kind: str, token: str, mib: int) -> Callable[[Server], int]:
+    """A body that says it has 10 GB; no more of it is offered than so many MiB."""
     head = f"POST /v1/default/set-many HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
     head += f"content-type: {kind}\r\ncontent-length: 10000000000\r\n\r\n"
 
@@ -90,8 +87,8 @@ def endless(kind: str, token: str, piece: bytes, pieces: int) -> Callable[[Serve
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             connection.sendall(head.encode())
             with suppress(OSError):  # it will not have it
-                for each in repeat(piece, pieces):
-                    connection.sendall(each)
+                for piece in repeat(b"x" * MIB, mib):
+                    connection.sendall(piece)
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
             try:
@@ -106,8 +103,10 @@ def attacks() -> Iterator[Attack]:
     """The requests; those that read find what `fill` has left."""
     set_many, get_many = "/v1/default/set-many", "/v1/default/get-many"
     body = LIMITS.body_bytes
-    yield Attack("nobody", "a head of 60 KB", 401, head_of(60_000))
-    yield Attack("nobody", "a body of 10 GB", 401, endless(JSON, "wrong", b"x" * MIB, 64))
+    yield Attack(
+        "nobody", "a head of 60 KB", 401, get("/v1/default?key=a", token="wrong", x_long="y" * 60_000)
+    )
+    yield Attack("nobody", "a body of 10 GB", 401, endless(JSON, "wrong", 64))
     yield Attack("reader", "a JSON get-many of 60 MB", 200, get("/v1/default?key=" + "&key=".join(LARGE)))
     yield Attack("reader", "the same, refused", 413, get("/v1/default?key=" + "&key=".join(LARGE * 2)))
     yield Attack(
@@ -124,7 +123,7 @@ def attacks() -> Iterator[Attack]:
     yield Attack("writer", "16 MB of escapes", 200, post(set_many, json.dumps(escaped).encode(), JSON))
     nested = b'{"pairs": [' + b"[]," * ((body - 20) // 3) + b"[]]}"
     yield Attack("writer", "16 MB of empty arrays", 413, post(set_many, nested, JSON))
-    yield Attack("writer", "a JSON body of 10 GB", 413, endless(JSON, "writer", b"x" * MIB, 64))
+    yield Attack("writer", "a JSON body of 10 GB", 413, endless(JSON, "writer", 64))
     yield Attack(
         "writer", "16 MB as a form", 200, post(set_many, form(body), "multipart/form-data; boundary=b")
     )
@@ -150,7 +149,7 @@ def attacks() -> Iterator[Attack]:
             NDJSON,
         ),
     )
-    yield Attack("writer", "a line of 10 GB", 413, endless(NDJSON, "writer", b"x" * MIB, 128))
+    yield Attack("writer", "a line of 10 GB", 413, endless(NDJSON, "writer", 128))
     bomb = gzip.compress(b"x" * 1024 * MIB, 9)
     yield Attack(
         "writer",
@@ -174,17 +173,6 @@ def form(size: int) -> bytes:
     value = b"v" * (LIMITS.value_bytes - 100)
     rest = b"v" * (size - len(value) - 2 * len(head) - 20)
     return head + value + b"\r\n" + head + rest + b"\r\n--b--\r\n"
-
-
-def head_of(size: int) -> Callable[[Server], int]:
-    """A request with a header of so many bytes."""
-
-    def send(server: Server) -> int:
-        return httpx.get(
-            f"{server.url}/v1/default?key=a", headers={"x-long": "y" * size}, timeout=60
-        ).status_code
-
-    return send
 
 
 def guarded(host: str, data: Path) -> AbstractContextManager[Server]:
@@ -230,7 +218,7 @@ def main() -> int:
                     with guarded(host, data) as server:
                         fill(server)
                 with guarded(host, data) as server:
-                    httpx.get(f"{server.url}/v1/default?key=a", headers={"authorization": "Bearer reader"})
+                    get("/v1/default?key=a")(server)
                     bytes_, statuses = at_once(attack, server, count)
             grew.append(bytes_)
             # An answer that comes before the body was sent may be lost with the connection.

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,13 +80,17 @@ def free_port() -> int:
         return port
 
 
-def command(host: str, port: int, data: Path, manifest: str = "spin.toml") -> list[str]:
-    """How a host is started: as `make up` does it."""
+def command(
+    host: str, port: int, data: Path, manifest: str = "spin.toml", arguments: Sequence[str] = ()
+) -> list[str]:
+    """How a host is started: as `make up` does it, with further arguments."""
     listen = ["--listen", f"127.0.0.1:{port}"]
     if host == "spin":
-        return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data), *SPIN_OPTIONS]
+        # Spin takes an option once: one that is given here stands in place of that of `make up`.
+        usual = [] if SPIN_OPTIONS[0] in arguments else SPIN_OPTIONS
+        return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data), *usual, *arguments]
     embedded = [sys.executable, "-m", "embedded", "--manifest", manifest]
-    return [*embedded, "--component", "build/embedded.wasm", *listen, "--data", str(data)]
+    return [*embedded, "--component", "build/embedded.wasm", *listen, "--data", str(data), *arguments]
 
 
 @contextmanager
@@ -108,7 +112,7 @@ def serving(
     environment |= extra_environment or {}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command(host, port, data, manifest), *arguments],
+            command(host, port, data, manifest, arguments),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
