@@ -1,13 +1,16 @@
 """Strict JSON, safe to parse in a WebAssembly guest.
 
 CPython's parser recurses, and in WebAssembly its recursion check does not fire: nesting of a thousand
-levels exhausts the stack and traps the instance, with every request in it. So the depth is measured first,
-by C builtins alone: a loop over the characters would cost more than the parse.
+levels exhausts the stack and traps the instance, with every request in it. And two bytes of text may become
+a list of fifty. So depth and number of values are measured before the text is parsed, by C builtins alone: a
+loop over the characters would cost more than the parse. The measure itself takes the text in pieces, and
+stops where there is more than was asked for: its memory is that of a piece, whatever the text.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from typing import Final, NoReturn
 
 from kv_batch.errors import Problem
@@ -20,20 +23,40 @@ in WebAssembly was seen to bear 500."""
 Object = tuple[tuple[str, object], ...]
 """A JSON object: its members in order, duplicates and all. (An array is a `list`, so the two stay apart.)"""
 
-_NOT_BRACKETS = bytes(set(range(256)) - set(b'"[]{}'))
-_NOT_COMMAS = bytes(set(range(256)) - set(b'",'))
+PIECE: Final = 24 * 1024
+"""Bytes of text that are measured at a time: there may be as many quotes in it, each an entry of a list. As
+few as in `kv_batch.ndjson.PIECE`, and for its reason."""
+
+_NOT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 
 
-def parse(text: bytes, place: Place = BODY) -> object:
+class TooMany(ValueError):
+    """The text has more marks than were asked for (`outline`).
+
+    Attributes:
+        outline: That of the start of the text, up to where there are too many.
+    """
+
+    def __init__(self, outline: bytes) -> None:
+        super().__init__()
+        self.outline = outline
+
+
+def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
     """The JSON value that `text` holds: str, float, bool, None, list, or `Object`.
 
     Numbers are floats, also whole ones: no number means anything to this API, and a long one made an int
     would be costly (Python refuses over 4,300 digits).
 
+    Args:
+        most: How many marks the text may have (`outline`): no value takes less than one, so the parser makes
+            no more values than that, and as many names.
+
     Raises:
         Problem: `malformed-body`: not UTF-8, not JSON (RFC 8259), nested too deep.
+        TooMany: there are more marks. They are not counted on: there may be millions.
     """
-    if too_deep(text):
+    if too_deep(text, most):
         raise Problem(
             "malformed-body",
             f"{place} is nested more than {DEEPEST} levels deep, or its brackets do not match. "
@@ -62,38 +85,78 @@ def parse(text: bytes, place: Place = BODY) -> object:
         ) from error
 
 
-def too_deep(text: bytes) -> bool:
+def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
     """Whether `text` may be nested more than DEEPEST levels. Where it is not, it is safe to parse.
 
     May say yes of text whose brackets do not match, which is no JSON in any case. Never says no of text in
     which a parser gets down more than 3 x DEEPEST levels: up to there the text is JSON, the quotes are
     told apart as the parser does it, and a round takes off two levels at most.
+
+    Raises:
+        TooMany: it has more than `most` marks.
     """
-    if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return False
-    text = _outside_strings(text, _NOT_BRACKETS)
+    if text.count(b",") + text.count(b"[") + text.count(b"{") <= min(DEEPEST, most):
+        return False  # that is all that a parser can make of it, whatever else the text has
+    try:
+        brackets = outline(text, most).translate(None, b",")
+    except TooMany as error:
+        if _open(error.outline) > DEEPEST:
+            return True
+        raise
     for _ in range(DEEPEST):
         # Each round takes the innermost level off (two where objects hold arrays).
-        size = len(text)
-        text = text.replace(b"[]", b"").replace(b"{}", b"")
-        if len(text) == size:
+        size = len(brackets)
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(brackets) == size:
             break
-    return text.count(b"[") + text.count(b"{") > DEEPEST
+    return brackets.count(b"[") + brackets.count(b"{") > DEEPEST
 
 
-def more_commas(text: bytes, most: int) -> bool:
-    """Whether `text` has more than so many commas outside of its strings: that many values, and as many
-    more, are all that a parser makes of it."""
-    return text.count(b",") > most and len(_outside_strings(text, _NOT_COMMAS)) > most
+def _open(outline: bytes) -> int:
+    """How many brackets are open at the end."""
+    return outline.count(b"[") + outline.count(b"{") - outline.count(b"]") - outline.count(b"}")
 
 
-def _outside_strings(text: bytes, left_out: bytes) -> bytes:
-    """What JSON has outside of its strings, but for the bytes to be left out: all but quotes and a few."""
-    # Without escapes, then without strings. Escaped backslashes go first: what is then left before a quote
-    # does escape it.
-    if b"\\" in text:
-        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(text.translate(None, left_out).split(b'"')[::2])
+def outline(text: bytes, most: int = sys.maxsize) -> bytes:
+    """The brackets and commas that JSON has outside of its strings.
+
+    These, and the quotes around the strings, are its marks.
+
+    Raises:
+        TooMany: there are more than `most` marks.
+    """
+    found: list[bytes] = []
+    inside = 0
+    start = 0
+    while start < len(text):
+        piece = text[start : start + PIECE]
+        start += len(piece)
+        if b"\\" in piece:
+            if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # it ends in the middle of an escape
+                piece += text[start : start + 1]
+                start += 1
+            # Escaped backslashes go first: what is then left before a quote does escape it.
+            piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
+        quotes = piece.count(b'"')
+        if quotes or not inside:
+            outside = b"".join(piece.translate(None, _NOT_MARKS).split(b'"')[inside::2])
+            found.append(outside)
+            most -= quotes + len(outside)
+            inside ^= quotes & 1
+        if most < 0:
+            raise TooMany(b"".join(found))
+    return b"".join(found)
+
+
+def least_said(text: bytes) -> int:
+    """How many bytes of UTF-8 a piece of JSON says, at least, once its escapes are read: each character is
+    taken for one byte. The piece may start and end anywhere."""
+    if b"\\" not in text:
+        return len(text)
+    # Of a row of backslashes each second one is escaped.
+    escapes = text.count(b"\\") - text.count(b"\\\\")
+    long = min(escapes, text.count(b"\\u") + text.endswith(b"\\"))
+    return len(text) - escapes - 4 * long
 
 
 class NoConstant(ValueError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from kv_batch import pairs as json_pairs
 from kv_batch.errors import Problem
 from kv_batch.http import Body, BodyCutShort
-from kv_batch.json_text import decode, more_commas, parse
+from kv_batch.json_text import TooMany, decode, least_said, parse
 from kv_batch.pairs import Pair, all_fit, are_short, decode_key, decode_pair
 from kv_batch.place import Line, Place
 from kv_batch.settings import Limits
@@ -62,11 +62,12 @@ async def read(body: Body, limits: Limits, decode: Decode[Item]) -> AsyncGenerat
         Problem: `too-large`: a line is longer than any that could be good; `malformed-body`: the client broke
             off, or what it packed cannot be unpacked. With the `line`.
     """
-    # A character of one byte may have been sent as an escape of six.
-    longest = 6 * (limits.key_bytes + limits.value_bytes) + 1024
+    # The longest good line has its value in base64, and what it says takes that many bytes. Each of them may
+    # have been sent as an escape of six.
+    most = limits.key_bytes + 4 * (limits.value_bytes // 3 + 1) + 1024
     number = 1
-    parts: list[bytes] = []
-    size = 0
+    held = bytearray()  # of a line whose end has not come
+    said = 0
     while True:
         try:
             chunk = await body.read()
@@ -80,24 +81,29 @@ async def read(body: Body, limits: Limits, decode: Decode[Item]) -> AsyncGenerat
             raise Problem(problem.code, f"{problem.detail} It was line {number}.", line=number) from problem
         if not chunk:
             break
-        lines, newline, rest = chunk.rpartition(b"\n")
-        if newline:
-            decoded = decode(b"".join([*parts, lines, newline]), number, limits)
+        end = chunk.rfind(b"\n") + 1
+        if end:
+            block = b"".join((held, chunk[:end])) if held else chunk[:end]
+            held, said = bytearray(), 0  # what is held twice is held while the block is decoded
+            decoded = decode(block, number, limits)
+            del block
             yield decoded
             number = decoded.behind
-            parts, size = [], 0
-        parts.append(rest)
-        size += len(rest)
-        if size > longest:
+        held += chunk[end:]
+        said += least_said(chunk[end:])
+        if said > most or len(held) > 6 * most:
             raise Problem(
                 "too-large",
-                f"Line {number} is longer than {longest} bytes, more than any good pair takes "
-                "(max_key_bytes, max_value_bytes). Is there a newline behind each?",
+                f"Line {number} is longer than {most} bytes, its escapes counted as what they say: more than "
+                "any good pair takes (max_key_bytes, max_value_bytes). Is there a newline behind each?",
                 line=number,
-                limit=longest,
+                limit=most,
             )
-    if size:
-        yield decode(b"".join(parts), number, limits)
+    if held:
+        held += b"\n"
+        block = bytes(held)
+        held.clear()
+        yield decode(block, number, limits)
 
 
 def decode_pairs(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
@@ -120,6 +126,9 @@ PIECE = 24 * 1024
 algorithm, which prepares itself anew for each that it finds; and a line of another shape costs no more than
 its piece."""
 
+LONG = 1024 * 1024
+"""Bytes of a line that is parsed by itself, whatever its shape: to take it apart would copy it many times."""
+
 
 def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
     text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
@@ -129,19 +138,17 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
     odd: list[int] | None = None  # the numbers of all items so far, once a piece was odd
     number, start = first, 0
     while start < len(text):
-        end = text.find(b"\n", start + PIECE) + 1 or len(text)
+        end = _end_of_piece(text, start)
         piece = text[start:end]
         count = piece.count(b"\n")
-        found = shaped(piece, count, limits)
+        found = shaped(piece, count, limits) if len(piece) < LONG else []
         if found:
             items += found
             if odd is not None:
                 odd += range(number, number + count)
         else:
             odd = list(range(first, number)) if odd is None else odd
-            for index, line in enumerate(piece.split(b"\n")[:-1], number):
-                if not line.strip(b" \t\r"):
-                    continue
+            for index, line in _numbered(piece, number):
                 place = Line(index)
                 try:
                     items.append(one(_parsed(line, place), limits, place))
@@ -153,18 +160,42 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
     return Lines(items, range(first, number) if odd is None else odd, len(block), number)
 
 
+def _end_of_piece(text: bytes, start: int) -> int:
+    """Where the piece ends that starts there: behind a whole line. A long line is a piece by itself."""
+    end = text.find(b"\n", start + PIECE) + 1 or len(text)
+    return end if end - start < LONG else text.rfind(b"\n", start, start + PIECE) + 1 or end
+
+
+def _numbered(piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:
+    """The lines of a piece that are not blank, with their numbers; no step is taken for each blank one."""
+    if len(piece) >= LONG:  # one line, which is not copied
+        if _NOT_BLANK.search(piece):
+            yield number, piece
+        return
+    behind = 0
+    for match in _NOT_BLANK.finditer(piece) if piece.translate(None, b" \t\r\n") else ():
+        start = piece.rfind(b"\n", behind, match.start()) + 1 or behind
+        number += piece.count(b"\n", behind, start)
+        yield number, piece[start : match.end()]
+        behind = start
+
+
 def _parsed(line: bytes, place: Line) -> object:
-    if more_commas(line, _MOST_COMMAS):
+    try:
+        return parse(line, place, _MOST_MARKS)
+    except TooMany:
         raise Problem(
             "malformed-body",
             f"{place} has more values than any pair. A line is one pair, and no list of them.",
             place.where(),
-        )
-    return parse(line, place)
+        ) from None
 
 
-_MOST_COMMAS = 100
-"""Commas of a line that is parsed at all. A good one has two; up to here its faults are told one by one."""
+_NOT_BLANK = re.compile(rb"[^ \t\r\n][^\n]*+")
+
+_MOST_MARKS = 1_000
+"""Marks of a line (`json_text.outline`) that is parsed at all. A good one has 16; up to here its faults are
+told one by one."""
 
 _NEVER = bytes(set(range(0x20)) - set(b"\n"))
 """The bytes that no line may have (RFC 8259 section 7), but for the white space of an unusual one."""

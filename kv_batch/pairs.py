@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from kv_batch.errors import Problem
-from kv_batch.json_text import more_commas, parse
+from kv_batch.json_text import TooMany, parse
 from kv_batch.place import BODY, LONGEST_NAME, Place, Pointer, Where
 from kv_batch.settings import Limits
 
@@ -175,17 +175,23 @@ def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> bytes:
     return f'{{"key": {_quoted(key)}, "value": "{data}", "encoding": "base64"}}'.encode()
 
 
+MARKS = 20
+"""Marks of a pair (`json_text.outline`) that are parsed: the longest good one has 17. A little room, so that
+most faults are told one by one."""
+
+
 def _parsed(body: bytes, limits: Limits) -> object:
-    """The JSON of a body that has no more values than the longest good one: each is many times the size of
-    the two bytes that it may be written with."""
-    if more_commas(body, len(PAIR) * (limits.keys + 1)):
+    """The JSON of a body that has not many more values than the longest good one: each is many times the size
+    of the two bytes that it may be written with."""
+    try:
+        return parse(body, most=MARKS * (limits.keys + 1))
+    except TooMany:
         raise Problem(
             "too-large",
             f"One request may hold {limits.keys} keys, and this one holds more (max_keys). "
             "Send it in several.",
             limit=limits.keys,
-        )
-    return parse(body)
+        ) from None
 
 
 def _only_list(document: object, name: str, limits: Limits) -> list[object]:

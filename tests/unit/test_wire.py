@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from collections.abc import Sequence
+from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kv_batch import json_text
 from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
-from kv_batch.json_text import DEEPEST, more_commas, parse, too_deep
+from kv_batch.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
 from kv_batch.pairs import Pair, decode_keys, decode_pairs, encode_pairs
 from kv_batch.query import parse_query
 from kv_batch.settings import Limits
@@ -215,17 +218,71 @@ JSON_VALUES = st.recursive(
 )
 
 
-def commas(value: object) -> int:
-    """The commas that JSON has between the values of `value`."""
-    inner = list(value.values()) if isinstance(value, dict) else value
-    if not isinstance(inner, list):
-        return 0
-    return max(0, len(inner) - 1) + sum(map(commas, inner))
+def marks(value: object) -> str:
+    """The brackets and commas that JSON has outside of strings; S for each string."""
+    if isinstance(value, dict):
+        members = [f"S{marks(member)}" for member in value.values()]
+        return "{" + ",".join(members) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(marks, value)) + "]"
+    return "S" * isinstance(value, str)
 
 
-@given(JSON_VALUES, st.integers(0, 5))
-def test_commas_are_counted_outside_strings(value: object, most: int) -> None:
-    assert more_commas(json.dumps(value).encode(), most) == (commas(value) > most)
+@given(JSON_VALUES, st.integers(1, 20), st.integers(0, 60))
+def test_marks_are_found_outside_strings_wherever_the_text_is_cut(
+    value: object, piece: int, most: int
+) -> None:
+    text = json.dumps(value).encode()
+    expected = marks(value)
+    with patch.object(json_text, "PIECE", piece):
+        assert outline(text).decode() == expected.replace("S", "")
+        if len(expected.replace("S", "SS")) > most:
+            with pytest.raises(TooMany):
+                outline(text, most)
+        else:
+            assert outline(text, most) == outline(text)
+
+
+@given(st.text('"\\u0aé', max_size=40), st.lists(st.integers(0, 200), max_size=8).map(sorted))
+@example('\\u0000"', [1])
+def test_a_line_is_never_said_to_be_longer_than_it_is(value: str, cuts: list[int]) -> None:
+    for text in json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps("\0" + value):
+        line = text.encode()
+        pieces = [line[start:end] for start, end in zip([0, *cuts], [*cuts, len(line)], strict=True)]
+        assert sum(map(least_said, pieces)) <= len(json.loads(text).encode()) + 2
+    said = sum(map(least_said, [b"\\\\" * 1_000, b"\\u0000" * 1_000, b'\\"' * 1_000]))
+    assert 2_990 < said <= 3_000
+
+
+QUOTES = 1_000_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[" * 65 + b'""' * QUOTES,
+        b"[" + b"," * 101 + b'""' * QUOTES,
+        b"[" * 65 + b'"\\\\' * QUOTES,
+        b"[" * 65 + b'"[[,,' * QUOTES,
+        b"[" * 65 + b'"a",' * QUOTES,
+        b"[]" * QUOTES,
+        b"[" * QUOTES,
+        b"," * QUOTES,
+    ],
+    ids=range(8),
+)
+def test_a_measure_takes_no_memory_to_speak_of(text: bytes) -> None:
+    """Whatever the text: a list of its quotes would be ten times its size."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooMany):
+            outline(text, 1_000)
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+        tracemalloc.reset_peak()
+        too_deep(text)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(text) + 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("values", [b"[],", b"1,", b'{"a":1,"b":2},'], ids=["arrays", "numbers", "objects"])
