@@ -107,6 +107,9 @@ class SpinBody:
                 raise BodyCutShort
         return b""
 
+    async def grew(self, size: int) -> None:
+        await self._turns.after(size)
+
 
 GATEWAY = Gateway(SpinHost())
 

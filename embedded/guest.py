@@ -102,6 +102,9 @@ class EmbeddedBody:
         self._ended = not chunk
         return chunk.encode("latin-1")
 
+    async def grew(self, size: int) -> None:
+        """Nothing: no other request shares the instance."""
+
 
 CORE = Core(EmbeddedHost())
 

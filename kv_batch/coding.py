@@ -40,6 +40,9 @@ class Unpacked:
         """
         return await anext(self._pieces, b"")
 
+    async def grew(self, size: int) -> None:
+        await self._packed.grew(size)
+
     async def _unpack(self) -> AsyncGenerator[bytes, None]:
         unpacker = zlib.decompressobj(GZIP_FORMAT)
         while chunk := await self._packed.read():
@@ -55,6 +58,7 @@ class Unpacked:
                         raise _not_gzip(f"it cannot be unpacked: {error}") from error
                     if piece:
                         yield piece
+                        await self.grew(len(piece))
                     step = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
                     full = len(piece) == PIECE and not unpacker.eof  # there may be more of the same step
         if not unpacker.eof:

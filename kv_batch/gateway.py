@@ -59,7 +59,7 @@ class Gateway:
             _allow(request, method, ["GET"])
             headers = [("content-type", JSON), ("content-length", str(len(openapi.TEXT)))]
             return Response(200, headers, openapi.TEXT)
-        segments = request.path.split("/")[1:] or [""]  # `OPTIONS *` has no slash
+        segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
         if unquote(segments[0]) != "v1":
             raise _not_found(request)
         if self._access is None:

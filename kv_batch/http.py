@@ -26,6 +26,11 @@ class Body(Protocol):
         """
         ...
 
+    async def grew(self, size: int) -> None:
+        """Tells the host that so many bytes were made of what was read. The bytes that came say little of the
+        work that they are: a host whose requests share an instance lets the others have a turn in between."""
+        ...
+
 
 @dataclass(frozen=True)
 class Request:

@@ -8,6 +8,9 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 FORM = "multipart/form-data"
 
+LONGEST = 4096
+"""Characters of a header that are looked at: each comma takes a step of Python, and browsers send 200."""
+
 
 def media_type(content_type: str) -> str:
     """The type of a Content-Type, in lower case and without its parameters; empty where none is named."""
@@ -45,9 +48,9 @@ def _weighted(header: str) -> Iterator[tuple[str, float]]:
     """The elements of a list with weights: each in lower case, with its `q`.
 
     Other parameters are passed over: none of what is offered has any. An element whose weight is none
-    (RFC 9110 section 12.4.2) is left out.
+    (RFC 9110 section 12.4.2) is left out. What is behind the first LONGEST characters is disregarded.
     """
-    for element in header.lower().split(","):
+    for element in header[:LONGEST].lower().split(","):
         name, *parameters = [part.strip() for part in element.split(";")]
         weight: float | None = 1.0
         for parameter in parameters:

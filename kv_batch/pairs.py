@@ -8,8 +8,10 @@ reach the WIT boundary, where it would trap the instance.
 from __future__ import annotations
 
 import binascii
+import codecs
 import json
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 
 from kv_batch.errors import Problem
 from kv_batch.json_text import TooMany, parse
@@ -21,6 +23,12 @@ _quoted = json.encoder.encode_basestring
 
 _ESCAPED = bytes([*range(0x20), *b'"\\'])
 """The bytes that cannot stand for themselves in a JSON string."""
+
+STEP = 3 * 64 * 1024
+"""Bytes of a large value that are encoded at a time. A multiple of three: so their base64 fits together."""
+
+LARGE = 1024 * 1024
+"""Bytes of values that are encoded in one go, with several copies of all."""
 
 Pair = tuple[str, bytes]
 
@@ -133,18 +141,66 @@ def check_count(count: int, limits: Limits) -> None:
         )
 
 
+class TooLong(Exception):
+    """Encoded, the pairs are longer than they may be."""
+
+
 def encode_pairs(
-    keys: Iterable[str], values: Iterable[bytes | None], always_base64: bool, between: bytes = b", "
+    keys: Iterable[str],
+    values: Iterable[bytes | None],
+    always_base64: bool,
+    between: bytes = b", ",
+    most: int = sys.maxsize,
 ) -> bytes:
     """Pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
 
     A value that is UTF-8 is text, unless `always_base64`; any other is base64; a missing one is null.
     Both are gone through more than once.
+
+    Raises:
+        TooLong: there are more than `most` bytes. No more than these are made: a byte may be six in JSON.
     """
+    if sum(map(len, filter(None, values))) <= LARGE:
+        pieces = [_encode_some(keys, values, always_base64, between)]
+        most -= len(pieces[0])
+    else:
+        pieces = []
+        for piece in _encode_runs(list(keys), list(values), always_base64, between):
+            pieces.append(piece)
+            most -= len(piece)
+            if most < 0:
+                break
+    if most < 0:
+        raise TooLong
+    return b"".join(pieces)
+
+
+def _encode_some(
+    keys: Iterable[str], values: Iterable[bytes | None], always_base64: bool, between: bytes
+) -> bytes:
     plain = b"" if always_base64 else _encode_plain(keys, values, between)
     return plain or between.join(
         [_encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True)]
     )
+
+
+def _encode_runs(
+    keys: list[str], values: list[bytes | None], always_base64: bool, between: bytes
+) -> Iterator[bytes]:
+    """The pairs in pieces: small ones some at a time, a large one in many."""
+    start = 0
+    while start < len(keys):
+        if start:
+            yield between
+        end, size = start, 0
+        while end < len(keys) and (size := size + len(values[end] or b"")) <= LARGE:
+            end += 1
+        if end > start:
+            yield _encode_some(keys[start:end], values[start:end], always_base64, between)
+        else:
+            yield from _encode_large(keys[start], values[start] or b"", always_base64)
+            end += 1
+        start = end
 
 
 def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: bytes) -> bytes:
@@ -178,6 +234,35 @@ def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> bytes:
 MARKS = 20
 """Marks of a pair (`json_text.outline`) that are parsed: the longest good one has 17. A little room, so that
 most faults are told one by one."""
+
+
+def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes]:
+    """As `_encode_pair`, in pieces: what a large value becomes is held once, and not in each of the steps."""
+    yield f'{{"key": {_quoted(key)}, "value": "'.encode()
+    if always_base64 or not _is_text(value):
+        for start in range(0, len(value), STEP):
+            yield binascii.b2a_base64(value[start : start + STEP], newline=False)
+        yield b'", "encoding": "base64"}'
+        return
+    start = 0
+    while start < len(value):
+        end = start + STEP
+        while end < len(value) and value[end] & 0xC0 == 0x80:  # in the middle of a character
+            end -= 1
+        yield _quoted(value[start:end].decode())[1:-1].encode()
+        start = end
+    yield b'"}'
+
+
+def _is_text(value: bytes) -> bool:
+    """Whether it is UTF-8. Its characters may take four times as much: they are not held all at once."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(value), STEP):
+            decoder.decode(value[start : start + STEP], start + STEP >= len(value))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parsed(body: bytes, limits: Limits) -> object:

@@ -125,6 +125,9 @@ class CountedBody:
         self._record.received += len(chunk)
         return chunk
 
+    async def grew(self, size: int) -> None:
+        await self._body.grew(size)
+
 
 class LoggedBody:
     """The body of an answer as it is made. Closed, the request is over, and logged.

@@ -22,11 +22,13 @@ def unpack(*chunks: bytes) -> list[bytes]:
     """The pieces of a packed body that comes in these chunks."""
 
     async def read() -> list[bytes]:
-        body = Unpacked(SmallBody([chunk for chunk in chunks if chunk]))
+        packed = SmallBody([chunk for chunk in chunks if chunk])
+        body = Unpacked(packed)
         pieces = []
         while piece := await body.read():
             pieces.append(piece)
         assert await body.read() == b""
+        assert packed.grown == sum(map(len, pieces))
         return pieces
 
     return asyncio.run(read())

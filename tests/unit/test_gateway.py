@@ -25,6 +25,7 @@ class SmallBody:
     def __init__(self, chunks: list[bytes | Exception]) -> None:
         self.chunks = chunks
         self.reads = 0
+        self.grown = 0
 
     async def read(self) -> bytes:
         self.reads += 1
@@ -32,6 +33,9 @@ class SmallBody:
         if isinstance(chunk, Exception):
             raise chunk
         return chunk
+
+    async def grew(self, size: int) -> None:
+        self.grown += size
 
 
 class SmallHost:

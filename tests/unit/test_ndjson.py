@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from unittest.mock import patch
 
@@ -186,6 +187,9 @@ class Pieces:
             raise BodyCutShort
         return b""
 
+    async def grew(self, size: int) -> None:
+        pass
+
 
 def read_all(body: Pieces, limits: Limits = LIMITS) -> tuple[list[Pair], Problem | None]:
     """The pairs of a body, and what ended it."""
@@ -229,6 +233,46 @@ def test_a_line_that_cannot_be_good_is_not_waited_for() -> None:
     assert problem is not None
     assert (problem.code, problem.members["line"]) == ("too-large", 2)
     assert len(body.pieces) > 900
+
+
+@pytest.mark.parametrize("value", ["\0", '"', "\\", "é", "😀", "v"])
+def test_the_longest_good_line_is_taken_however_it_is_written(value: str) -> None:
+    limits = Limits(key_bytes=40, value_bytes=300_000)
+    value *= limits.value_bytes // len(value.encode())
+    pair = {"key": "\0" * 40, "value": value}
+    for line in json.dumps(pair), json.dumps(pair, ensure_ascii=False):
+        pieces = [line.encode()[start : start + 1_000] for start in range(0, len(line.encode()), 1_000)]
+        assert read_all(Pieces(pieces), limits) == ([("\0" * 40, value.encode())], None)
+    packed = json.dumps(
+        {"key": "\0" * 40, "value": base64.b64encode(value.encode()).decode(), "encoding": "base64"}
+    )
+    assert read_all(Pieces([packed.encode()]), limits) == ([("\0" * 40, value.encode())], None)
+
+
+@pytest.mark.parametrize("filler", [b"x", b'"', b"\\\\", b'\\"', b"\\u0000", b'"\\\\', b"[,"])
+def test_a_line_that_says_too_much_is_not_waited_for(filler: bytes) -> None:
+    """A line without escapes is not given the room that escapes would take."""
+    limits = Limits(key_bytes=10, value_bytes=300_000)
+    body = Pieces([filler * (12_000 // len(filler))] * 1_000)
+    pairs, problem = read_all(body, limits)
+    assert (pairs, problem and problem.code) == ([], "too-large")
+    taken = 12_000 * (1_000 - len(body.pieces))
+    said = {b"\\u0000": 6, b"\\\\": 2, b'\\"': 2, b'"\\\\': 1.5}.get(filler, 1)
+    assert taken <= said * 1.4 * limits.value_bytes + 12_000
+
+
+def test_long_lines_among_short_ones_keep_their_numbers() -> None:
+    limits = Limits()
+    short = b'{"key": "a", "value": "b"}\n\n'
+    long = b'{"key": "l", "value": "%s"}\n' % (b"v" * ndjson.LONG)
+    block = short * 3 + long + short * 2_000 + long + b"\n" * 3 + long + b" \n"
+    lines = ndjson.decode_pairs(block, 1, limits)
+    numbers = [1, 3, 5, 7, *range(8, 4_008, 2), 4_008, 4_012]
+    assert (lines.problem, list(lines.numbers), lines.behind) == (None, numbers, 4_014)
+    assert [key for key, _ in lines.items] == ["a"] * 3 + ["l"] + ["a"] * 2_000 + ["l"] * 2
+    blank = ndjson.decode_pairs(b" " * ndjson.LONG + b"\n" + b"{", 1, limits)
+    assert blank.problem is not None
+    assert (blank.items, blank.problem.members["line"]) == ([], 2)
 
 
 def test_a_line_of_many_values_is_not_parsed() -> None:

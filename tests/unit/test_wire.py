@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kv_batch import json_text
+from kv_batch import json_text, pairs
 from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
 from kv_batch.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
-from kv_batch.pairs import Pair, decode_keys, decode_pairs, encode_pairs
+from kv_batch.pairs import Pair, TooLong, decode_keys, decode_pairs, encode_pairs
 from kv_batch.query import parse_query
 from kv_batch.settings import Limits
 
@@ -143,6 +143,41 @@ def test_a_syntax_error_says_where_it_is() -> None:
 def test_any_keys_survive_the_wire(keys: list[str]) -> None:
     assert decode_keys(json.dumps({"keys": keys}).encode(), ROOMY) == keys
     assert decode_keys(json.dumps({"keys": keys}, ensure_ascii=False).encode(), ROOMY) == keys
+
+
+LARGE_PAIRS = [
+    ("text", 'aé€😀\0"'.encode() * 7),
+    ("bytes", bytes(range(256))),
+    ("missing", None),
+    ("small", b"v"),
+    ("cut", b"a" + "😀".encode() * 9 + b"\xf0\x9f"),
+    ("empty", b""),
+]
+
+
+@pytest.mark.parametrize("always_base64", [False, True])
+@pytest.mark.parametrize("step", [6, 9, 300])
+@pytest.mark.parametrize("large", [0, 10, 60, 200])
+def test_large_values_are_encoded_as_small_ones_are(always_base64: bool, step: int, large: int) -> None:
+    keys, values = columns(LARGE_PAIRS * 3)
+    expected = encode_pairs(keys, values, always_base64)
+    with patch.object(pairs, "STEP", step), patch.object(pairs, "LARGE", large):
+        assert encode_pairs(keys, values, always_base64, most=len(expected)) == expected
+        with pytest.raises(TooLong):
+            encode_pairs(keys, values, always_base64, most=len(expected) - 1)
+
+
+@pytest.mark.parametrize("value", [b"\0", "é".encode(), b"\xff"])
+def test_an_answer_that_is_too_long_is_not_made(value: bytes) -> None:
+    """Six bytes for each, of ten values of a megabyte, would be sixty."""
+    values = [value * (2_000_000 // len(value))] * 10
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLong):
+            encode_pairs([f"k{number}" for number in range(10)], values, False, most=10_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def columns(pairs: Sequence[tuple[str, bytes | None]]) -> tuple[list[str], list[bytes | None]]:
@@ -348,6 +383,7 @@ def test_a_form_is_read_however_it_is_cut(parts: list[Pair], step: int) -> None:
         (form([("a", b"1"), ("k" * 21, b"2")]), "invalid-key", "/pairs/1/key"),
         (form([("k" * 5_000, b"2")]), "malformed-body", "/pairs/0"),
         (form([("a", b"x" * 101)]), "too-large", "/pairs/0/value"),
+        (form([("a", b"x")]).replace(b"form-data; ", b"form-data;\r\n "), "malformed-body", "/pairs/0"),
         (form([("a", b"1")] * 51), "too-large", None),
     ],
 )
