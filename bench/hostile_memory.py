@@ -1,8 +1,9 @@
-"""The memory that a caller can make a host use: `python -m bench.hostile_memory [HOST]`.
+"""The memory and the time that a caller can make a host use: `python -m bench.hostile_memory [HOST [WORDS]]`.
 
 Each request is the worst of its kind that the limits let through, or that they refuse. It is sent to a host
-that has just started, once by itself and then 16 times at once: printed is by how much the host's memory grew
-at its peak, over what it held before. SECURITY.md has the table.
+that has just started: once by itself, then 6 times at once, then 16 times. Printed is by how much the host's
+memory grew at its peak, over what it held before, and how long the last answer took. With WORDS, only the
+requests are sent that have them in their name. SECURITY.md has the table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -27,8 +29,8 @@ from kv_batch.media import JSON, NDJSON
 from kv_batch.settings import Limits
 from tests.servers import Server, serving, why_not
 
-AT_ONCE = 16
-"""Requests that one instance of Spin takes at once."""
+AT_ONCE = (1, 6, 16)
+"""Requests at once. One instance of Spin takes 16."""
 
 MIB = 1024 * 1024
 LIMITS = Limits()
@@ -43,12 +45,19 @@ class Attack:
         what: What it is, in words.
         status: What is answered.
         send: Sends it; returns the status.
+        stored: Further lines that the store holds.
     """
 
     who: str
     what: str
     status: int
     send: Callable[[Server], int]
+    stored: bytes = b""
+
+
+def packed(path: str, content: bytes, kind: str) -> Callable[[Server], int]:
+    """A request of a writer, packed with gzip."""
+    return post(path, gzip.compress(content, 9), kind, content_encoding="gzip")
 
 
 def post(path: str, content: bytes, kind: str, **headers: str) -> Callable[[Server], int]:
@@ -138,25 +147,79 @@ def attacks() -> Iterator[Attack]:
         200,
         post(set_many, lines([{"key": "k", "value": worst}]), NDJSON),
     )
-    packed = base64.b64encode(bytes(LIMITS.value_bytes)).decode()
+    zeros = base64.b64encode(bytes(LIMITS.value_bytes)).decode()
     yield Attack(
         "writer",
         "20 lines of 10 MB",
         200,
         post(
             set_many,
-            lines({"key": f"k{each}", "value": packed, "encoding": "base64"} for each in range(20)),
+            lines({"key": f"k{each}", "value": zeros, "encoding": "base64"} for each in range(20)),
             NDJSON,
         ),
     )
     yield Attack("writer", "a line of 10 GB", 413, endless(NDJSON, "writer", 128))
-    bomb = gzip.compress(b"x" * 1024 * MIB, 9)
-    yield Attack(
-        "writer",
-        "a line of 1 GB, as 1 MB of gzip",
-        413,
-        post(set_many, bomb, NDJSON, content_encoding="gzip"),
-    )
+    yield from requests_of_readers()
+    yield from packed_lines()
+    yield from packed_bodies()
+
+
+def requests_of_readers() -> Iterator[Attack]:
+    """Long heads, repeats, and values of which each byte is six in JSON."""
+    one, get_many = "/v1/default?key=a", "/v1/default/get-many"
+    yield Attack("reader", "a query of 60 KB of &", 400, get("/v1/default?" + "&" * 60_000))
+    yield Attack("reader", "a query of 15,000 keys", 413, get("/v1/default?" + "key&" * 15_000))
+    yield Attack("reader", "an Accept of 60 KB of commas", 200, get(one, accept="," * 60_000))
+    yield Attack("reader", "a path of 60 KB of slashes", 404, get("/v1/default" + "/" * 60_000))
+    repeats = json.dumps({"keys": LARGE[:1] * 10_000}).encode()
+    yield Attack("reader", "10,000 times one key of 10 MB", 413, packed(get_many, repeats, JSON))
+    zero = base64.b64encode(bytes(LIMITS.value_bytes)).decode()
+    zeros = lines({"key": f"zeros{number}", "value": zero, "encoding": "base64"} for number in range(6))
+    keys = "&key=".join(f"zeros{number}" for number in range(6))
+    yield Attack("reader", "10 MB that are 60 in JSON", 200, get("/v1/default?key=zeros0"), zeros)
+    yield Attack("reader", "60 MB that are 360 in JSON", 413, get("/v1/default?key=" + keys), zeros)
+    as_lines = get("/v1/default?key=" + keys, accept=NDJSON)
+    yield Attack("reader", "60 MB that are 360 as lines", 200, as_lines, zeros)
+
+
+def packed_lines() -> Iterator[Attack]:
+    """NDJSON that gzip makes a thousandth of."""
+    path = "/v1/default/set-many"
+    most = 13 * MIB  # about what a line may have without escapes
+    for what, status, body in (
+        ("a line of 1 GB: 1 MB", 413, b"x" * 1024 * MIB),
+        ("65 brackets, 60 MB of quotes: 60 KB", 413, b"[" * 65 + b'"' * 60 * MIB),
+        ("101 commas, 60 MB of quotes: 60 KB", 413, b"[" + b"," * 101 + b'"' * 60 * MIB),
+        ("65 brackets, 13 MB of quotes: 13 KB", 400, b"[" * 65 + b'"' * most),
+        ("65 brackets, 20 MB of quotes, escapes", 400, b"[" * 65 + b'"\\\\' * (most // 2)),
+        ("13 MB of empty arrays: 13 KB", 400, b"[" + b"[]," * (most // 3)),
+        ("a number of 13 MB: 13 KB", 400, b'{"key": "k", "value": ' + b"1" * most + b"}"),
+        ("a good line of 60 MB: 90 KB", 200, b'{"key": "k", "value": "' + b"\\u0000" * (10 * MIB) + b'"}'),
+        ("60 MB of blank lines: 60 KB", 200, b"\n" * 60 * MIB),
+        ("6 MB of lines of an odd shape: 15 KB", 200, b'{"value":"","key":""}\n' * (6 * MIB // 22)),
+    ):
+        yield Attack("writer", what, status, packed(path, body, NDJSON))
+    members = gzip.compress(b"") * 50_000
+    send = post(path, members, NDJSON, content_encoding="gzip")
+    yield Attack("writer", "50,000 empty members of gzip: 1 MB", 200, send)
+
+
+def packed_bodies() -> Iterator[Attack]:
+    """JSON and forms that gzip makes a thousandth of."""
+    path = "/v1/default/set-many"
+    size = LIMITS.body_bytes - 100
+    kind = "multipart/form-data; boundary=b"
+    part = b'--b\r\ncontent-disposition: form-data; name=""\r\n'
+    for what, status, body, type_ in (
+        ("16 MB of quotes: 16 KB", 413, b'{"pairs": [' + b"{},[]," * 20 + b'"' * size, JSON),
+        ("16 MB of numbers: 16 KB", 413, b'{"pairs": [' + b"1," * (size // 2), JSON),
+        ("16 MB of open brackets: 16 KB", 400, b"[" * size, JSON),
+        ("16 MB of members of one name: 16 KB", 413, b"{" + b'"a":1,' * (size // 6), JSON),
+        ("a form of 300,000 parts: 16 KB", 413, (part + b"\r\n\r\n") * (size // 52), kind),
+        ("a form of 4,000,000 folds: 16 KB", 400, part + b" a\r\n" * (size // 4), kind),
+        ("a form of 16 MB of returns: 16 KB", 400, part + b"\r\n" + b"\r" * (size - 100), kind),
+    ):
+        yield Attack("writer", what, status, packed(path, body, type_))
 
 
 LARGE = [f"large{number}" for number in range(6)]
@@ -180,51 +243,56 @@ def guarded(host: str, data: Path) -> AbstractContextManager[Server]:
     return serving(host, data, anonymous="none", read_token="reader", write_token="writer")
 
 
-def fill(server: Server) -> None:
-    """Six large values and a hundred thousand small ones."""
+def fill(server: Server, more: bytes) -> None:
+    """Six large values and a hundred thousand small ones, and more lines."""
     small = b"".join(b'{"key": "small:%06d", "value": "v"}\n' % number for number in range(100_000))
     large = lines({"key": key, "value": "v" * LIMITS.value_bytes} for key in LARGE)
-    assert post("/v1/default/set-many", small + large, NDJSON)(server) == 200
+    assert post("/v1/default/set-many", small + large + more, NDJSON)(server) == 200
 
 
-def at_once(attack: Attack, server: Server, count: int) -> tuple[int, set[int]]:
-    """By how many bytes so many at once made the host grow, and what they were answered."""
+def at_once(attack: Attack, server: Server, count: int) -> tuple[int, float, set[int]]:
+    """By how many bytes so many at once made the host grow, seconds to the last answer, and the statuses."""
     statuses: list[int] = []
     threads = [threading.Thread(target=lambda: statuses.append(attack.send(server))) for _ in range(count)]
     before = resident(server)
     forget_peak(server)
+    start = time.perf_counter()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return peak(server) - before, set(statuses)
+    return peak(server) - before, time.perf_counter() - start, set(statuses)
 
 
 def main() -> int:
     """Measures and prints; 1 where an answer was another than it should be."""
     host = (*sys.argv[1:], "spin")[0]
+    words = " ".join(sys.argv[2:])
     if missing := why_not(host):
         print(f"not measured: {missing}", file=sys.stderr)
         return 1
     wrong = 0
-    print(f"{host}: MiB that the host grew by, at its peak")
-    print(f"{'who':8} {'what':34} answered  {'one':>6} {AT_ONCE:>3} at once")
+    print(f"{host}: MiB that the host grew by, at its peak, and seconds; so many at once:")
+    print(f"{'who':8} {'what':38} answered " + "".join(f"{count:14}" for count in AT_ONCE))
     for attack in attacks():
-        grew = []
-        for count in 1, AT_ONCE:
+        if words not in attack.what:
+            continue
+        told: set[int] = set()
+        figures = ""
+        for count in AT_ONCE:
             with tempfile.TemporaryDirectory() as name:
                 data = Path(name)
                 if attack.who == "reader":
                     with guarded(host, data) as server:
-                        fill(server)
+                        fill(server, attack.stored)
                 with guarded(host, data) as server:
                     get("/v1/default?key=a")(server)
-                    bytes_, statuses = at_once(attack, server, count)
-            grew.append(bytes_)
-            # An answer that comes before the body was sent may be lost with the connection.
-            wrong += not statuses <= {attack.status, 0}
-        told = "/".join(map(str, sorted(statuses)))
-        print(f"{attack.who:8} {attack.what:34} {told:8} {grew[0] >> 20:7} {grew[1] >> 20:10}", flush=True)
+                    grew, seconds, statuses = at_once(attack, server, count)
+            figures += f"{grew >> 20:7} {seconds:6.1f}"
+            told |= statuses
+        # An answer that comes before the body was sent may be lost with the connection.
+        wrong += not told <= {attack.status, 0}
+        print(f"{attack.who:8} {attack.what:38} {'/'.join(map(str, sorted(told))):9}{figures}", flush=True)
     return int(wrong > 0)
 
 
