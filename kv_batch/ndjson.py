@@ -127,7 +127,8 @@ algorithm, which prepares itself anew for each that it finds; and a line of anot
 its piece."""
 
 LONG = 1024 * 1024
-"""Bytes of a line that is parsed by itself, whatever its shape: to take it apart would copy it many times."""
+"""Bytes of a line that is a piece by itself. With escapes it is parsed, whatever its shape: it may be six
+times as long as what it says, and is not to be copied at each step."""
 
 
 def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
@@ -141,7 +142,7 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
         end = _end_of_piece(text, start)
         piece = text[start:end]
         count = piece.count(b"\n")
-        found = shaped(piece, count, limits) if len(piece) < LONG else []
+        found = shaped(piece, count, limits) if len(piece) < LONG or b"\\" not in piece else []
         if found:
             items += found
             if odd is not None:
