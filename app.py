@@ -6,10 +6,15 @@ gateway, whose buckets are those of `wasi:keyvalue`.
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import time
+from collections.abc import Mapping
 from contextlib import aclosing
+from typing import Any
 
 import componentize_py_async_support
+import componentize_py_runtime
 import wit_world
 import wit_world.exports
 from componentize_py_async_support.futures import FutureReader
@@ -25,13 +30,19 @@ from wit_world.imports import (
 )
 from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 
+from kv_batch import linger
 from kv_batch.gateway import Gateway
-from kv_batch.http import BodyCutShort, Chunks, Request, header_map
+from kv_batch.http import BodyCutShort, Chunks, Request, Response, header_map
 from kv_batch.wit import Asynchronous, Wit, WitBucket, open_bucket
 
 READ_BYTES = 256 * 1024
 """The most that one read of a request's body takes."""
 
+LINGER_BYTES = 64 * 1024
+"""The most that one read of a body takes that is thrown away. Many may be waited for at once."""
+
+LINGER_TICK = 0.5
+"""Seconds between two looks at whether such a read waits for a client that has fallen silent."""
 
 TURN_BYTES = 2 * 1024 * 1024
 """Bytes of a body after which the other requests of the instance have a turn (`Turns`)."""
@@ -89,14 +100,16 @@ class SpinBody:
     def __init__(
         self, reader: ByteStreamReader, trailers: FutureReader[Result[Fields | None, ErrorCode]]
     ) -> None:
-        self._reader = reader
+        self.reader = reader
         self._trailers = trailers
         self._ended = False
+        self._begun = False
         self._turns = Turns()
 
     async def read(self) -> bytes:
-        while not self._reader.writer_dropped:
-            chunk = await self._reader.read(READ_BYTES)
+        self._begun = True
+        while not self.reader.writer_dropped:
+            chunk = await self.reader.read(READ_BYTES)
             if chunk:
                 await self._turns.after(len(chunk))
                 return chunk
@@ -110,8 +123,101 @@ class SpinBody:
     async def grew(self, size: int) -> None:
         await self._turns.after(size)
 
+    def is_under_way(self, headers: Mapping[str, str]) -> bool:
+        """Whether the client may still be sending it, in a request with these headers.
+
+        A client that waits for "100 Continue" sends nothing before it is told to. After an answer it may
+        never do so, and its next request would be taken for the body (RFC 9110 section 10.1.1).
+        """
+        if self._ended or self.reader.writer_dropped:
+            return False
+        if "expect" in headers and not self._begun:
+            return False
+        return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+    def close(self) -> None:
+        """Takes no more of it. The host closes the connection, if there is more."""
+        with self.reader:
+            pass
+
+
+class Lingering:
+    """The bodies that are read on and thrown away, their requests answered (`kv_batch.linger`).
+
+    None of them takes the place of one of the requests that Spin lets an instance answer at once: those are
+    the ones without an answer.
+    """
+
+    def __init__(self) -> None:
+        self._strangers = 0
+
+    async def read_on(self, reader: ByteStreamReader, status: int) -> None:
+        """Reads on to the end of a body, or to the limits of a request that was answered with `status`."""
+        stranger = linger.is_stranger(status)
+        if stranger and self._strangers >= linger.STRANGERS_AT_ONCE:
+            return
+        self._strangers += stranger
+        rest = Rest(reader, linger.limits(status))
+        componentize_py_async_support.spawn(rest.watch())
+        if await rest.read():
+            self._strangers -= stranger  # one that was given up counts to the end: it holds its buffer
+
+
+class Rest:
+    """The rest of one body.
+
+    A read cannot be taken back: componentize-py 0.25.1 has no `stream.cancel-read`. So one that waits for a
+    client that has fallen silent is left behind, with its stream: no task waits for it, and it ends with the
+    instance. If it were waited for, a silent client would keep the instance, with all its memory, beyond its
+    last request. The three lines in `_leave` can go when reads can be cancelled.
+    """
+
+    def __init__(self, reader: ByteStreamReader, limits: linger.Limits) -> None:
+        self._reader = reader
+        self._limits = limits
+        self._handle = reader.handle
+        self._task: asyncio.Task[Any] | None = None
+        self._heard = time.monotonic()
+        self._end = self._heard + limits.seconds
+
+    async def read(self) -> bool:
+        """Reads until the body ends or a limit is reached; False where the last read had to be left."""
+        turns = Turns()
+        left = self._limits.bytes
+        self._task = asyncio.current_task()
+        try:
+            while not self._reader.writer_dropped and left > 0 and time.monotonic() < self._end:
+                size = len(await self._reader.read(LINGER_BYTES))
+                self._heard = time.monotonic()
+                left -= size
+                await turns.after(size)
+        except asyncio.CancelledError:  # by `watch`
+            return False
+        finally:
+            self._task = None
+        return True
+
+    async def watch(self) -> None:
+        """Ends a read that waits for too long."""
+        while self._task is not None:
+            await wait(LINGER_TICK)
+            now = time.monotonic()
+            if now > min(self._end, self._heard + self._limits.silence):
+                self._leave()
+
+    def _leave(self) -> None:
+        waiting = componentize_py_async_support._future_state.get().futures
+        if self._task is None or self._handle not in waiting:
+            return  # it is not in a read
+        componentize_py_runtime.waitable_join(self._handle, 0)  # of no set: no task hears of it any more
+        del waiting[self._handle]
+        self._task.cancel()
+        self._task = None
+
 
 GATEWAY = Gateway(SpinHost())
+
+LINGERING = Lingering()
 
 
 class HttpHandler(wit_world.exports.HttpHandler):
@@ -123,43 +229,49 @@ class HttpHandler(wit_world.exports.HttpHandler):
         target = request.get_path_with_query() or "/"
         headers = header_map(request.get_headers().copy_all())
         reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
-        response = await GATEWAY.handle(Request(name, target, headers, SpinBody(reader, trailers)))
-        if isinstance(response.body, bytes):
-            _close(reader)  # what was not read of it never will be
+        received = SpinBody(reader, trailers)
+        response = await GATEWAY.handle(Request(name, target, headers, received))
+        if isinstance(response.body, bytes) and not received.is_under_way(headers):
+            received.close()  # early, for the host has then less to do when the answer has been sent
         # Spin sends the head of an answer and its body in two writes, and without TCP_NODELAY the second
         # waits 40 ms for the client to acknowledge the first, unless the body is there when the head goes
         # out. A store call that blocks the thread (SQLite) makes it late; one real suspension mends that.
         # It can go when Spin sets TCP_NODELAY.
         await suspend()
         writer, body = wit_world.byte_stream()
-        componentize_py_async_support.spawn(_send(writer, response.body, reader, name == "HEAD"))
+        componentize_py_async_support.spawn(_send(writer, response, received, headers, name == "HEAD"))
         fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
         answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
         answer.set_status_code(response.status)
         return answer
 
 
-async def _send(writer: ByteStreamWriter, body: bytes | Chunks, reader: ByteStreamReader, head: bool) -> None:
-    """Sends the body of an answer, which may be made of that of the request as it comes."""
-    with reader, writer:
-        if isinstance(body, bytes):
-            if not head:
-                await writer.write_all(body)
+async def _send(
+    writer: ByteStreamWriter, response: Response, received: SpinBody, headers: Mapping[str, str], head: bool
+) -> None:
+    """Sends the body of an answer, which may be made of that of the request as it comes; then reads on what
+    is left of the body of the request, which has these headers."""
+    with received.reader:
+        with writer:
+            if isinstance(response.body, bytes):
+                if not head:
+                    await writer.write_all(response.body)
+            else:
+                await _stream(writer, response.body, head)
+        if received.is_under_way(headers):
+            await LINGERING.read_on(received.reader, response.status)
+
+
+async def _stream(writer: ByteStreamWriter, body: Chunks, head: bool) -> None:
+    async with aclosing(body):
+        if head:
             return
-        async with aclosing(body):
-            if head:
+        turns = Turns()
+        async for chunk in body:
+            await writer.write_all(chunk)
+            await turns.after(len(chunk))
+            if writer.reader_dropped:  # The client is gone.
                 return
-            turns = Turns()
-            async for chunk in body:
-                await writer.write_all(chunk)
-                await turns.after(len(chunk))
-                if writer.reader_dropped:  # The client is gone.
-                    return
-
-
-def _close(stream: ByteStreamReader) -> None:
-    with stream:
-        pass
 
 
 def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:

@@ -23,7 +23,8 @@ import uvicorn
 from wasmtime import WasmtimeError
 
 from embedded.component import Component
-from embedded.server import Application, Protocol
+from embedded.protocol import Protocol
+from embedded.server import Application
 from embedded.store import FILE, Bucket, Database, SqliteBucket
 
 COMPONENT = "kv-batch"

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from wasmtime import WasmtimeError
 
 from embedded.component import Component
 from embedded.imports import ClientGone
+from embedded.protocol import HALF_CLOSED, STATUS
 from kv_batch.http import Response
 from kv_batch.problems import answer
 from kv_batch.record import Record
@@ -33,29 +33,6 @@ Result = TypeVar("Result")
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-
-HALF_CLOSED = "kv-batch.half-closed"
-"""In the scope of a request whose client has closed its half of the connection: nothing more will come."""
-
-
-class Protocol(H11Protocol):
-    """uvicorn's HTTP, but a client that closes only its own half of the connection still gets its answer."""
-
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn narrows asyncio's contract to None
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is None or cycle.response_complete:
-            return False
-        scope: Message = cycle.scope  # type: ignore[assignment]
-        scope[HALF_CLOSED] = True
-        cycle.message_event.set()
-        return True
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and HALF_CLOSED in cycle.scope:  # no other request can come
-            self.transport.close()
 
 
 class AsgiExchange:
@@ -98,10 +75,11 @@ class AsgiExchange:
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         if self._ambiguous or not self._ended:
-            # The rest of the body would be read only to be thrown away. One that waits for "100 Continue" may
-            # never come, and the next request be taken for it (RFC 9110 section 10.1.1).
+            # The rest of the body is read only to be thrown away (embedded/protocol.py). One that waits for
+            # "100 Continue" may never come, and the next request be taken for it (RFC 9110 section 10.1.1).
             fields.append((b"connection", b"close"))
         self.responded = True
+        self._scope[STATUS] = status
         self._put({"type": "http.response.start", "status": status, "headers": fields})
 
     def write(self, chunk: bytes) -> bool:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import uvicorn
@@ -15,7 +15,9 @@ from wasmtime import WasmtimeError
 
 from embedded import server
 from embedded.imports import ClientGone
-from embedded.server import Application, AsgiExchange, Protocol
+from embedded.protocol import Protocol
+from embedded.server import Application, AsgiExchange
+from kv_batch import linger
 
 Answer = Callable[[AsgiExchange], None]
 
@@ -37,10 +39,10 @@ class FakeComponent:
 
 
 @contextmanager
-def served(**answers: Answer) -> Iterator[int]:
+def served(log_level: str = "critical", **answers: Answer) -> Iterator[int]:
     """The port on which they are served."""
     application = Application(FakeComponent(**answers))  # type: ignore[arg-type]
-    config = uvicorn.Config(application, http=Protocol, lifespan="off", log_level="critical")
+    config = uvicorn.Config(application, http=Protocol, lifespan="off", log_level=log_level)
     serving = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
@@ -251,3 +253,104 @@ def test_a_client_that_has_closed_its_half_is_closed_when_it_is_answered() -> No
             told = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert told.endswith(b"ok")
     assert time.monotonic() - start < 3  # a connection that is kept alive is closed after five seconds
+
+
+# Answers before the end of the request
+
+
+def problem(exchange: AsgiExchange) -> None:
+    exchange.respond(400, [("content-length", "2")])
+    exchange.write(b"no")
+
+
+def refusal(exchange: AsgiExchange) -> None:
+    exchange.respond(401, [("content-length", "2")])
+    exchange.write(b"no")
+
+
+def closed_after(connection: socket.socket) -> float:
+    """Seconds until the server is found to have closed a connection on which it has answered."""
+    start = time.monotonic()
+    connection.settimeout(20)
+    with suppress(ConnectionError):
+        while True:
+            connection.sendall(b"x")
+            time.sleep(0.05)
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("length", ["content-length: 20000000", "transfer-encoding: chunked"])
+def test_a_client_that_reads_only_when_it_has_sent_everything_has_its_answer(length: str) -> None:
+    body = bytes(20_000_000)
+    if "chunked" in length:
+        body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    with served(problem=problem) as port:
+        start = time.monotonic()
+        answer = sent(port, head("POST", "problem", length) + body)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"no")
+    assert time.monotonic() - start < 2  # and is not held to the limits
+
+
+def test_the_answer_is_not_held_back_while_the_rest_is_read() -> None:
+    with served(problem=problem) as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(head("POST", "problem", "content-length: 9") + b"part")
+        # Until the end of the stream: the server's half is closed, though the client's is not.
+        assert b"".join(iter(lambda: connection.recv(65_536), b"")).endswith(b"no")
+
+
+@pytest.mark.parametrize(
+    ("limits", "shortest", "longest"),
+    [
+        (linger.Limits(1_000_000, 0.5, 20), 0.3, 3),
+        (linger.Limits(5, 20, 20), 0, 1),
+    ],
+    ids=["seconds", "bytes"],
+)
+def test_what_is_thrown_away_is_limited(
+    limits: linger.Limits, shortest: float, longest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linger, "STRANGERS", limits)
+    with served(refusal=refusal, problem=problem) as port:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head("POST", "refusal", "content-length: 1000000000"))
+            assert shortest <= closed_after(connection) < longest
+        # Who was let in has the other limits.
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(head("POST", "problem", "content-length: 100000") + bytes(1_000))
+            for _ in range(30):
+                connection.sendall(b"x")
+                time.sleep(0.02)
+
+
+def test_who_falls_silent_after_the_answer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linger, "CALLERS", linger.Limits(1_000_000, 20, 0.3))
+    with served(problem=problem) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head("POST", "problem", "content-length: 1000000"))
+        for _ in range(10):
+            time.sleep(0.1)
+            connection.sendall(b"x")  # not silent yet
+        time.sleep(0.8)
+        assert closed_after(connection) < 0.3
+
+
+def test_what_follows_a_body_is_not_taken_for_it() -> None:
+    asked: list[str] = []
+
+    def hidden(exchange: AsgiExchange) -> None:
+        asked.append("hidden")
+
+    with served(problem=problem, hidden=hidden) as port:
+        answer = sent(port, head("POST", "problem", "content-length: 5") + b"12345" + head("GET", "hidden"))
+    assert answer.endswith(b"no")
+    assert asked == []
+
+
+def test_an_upgrade_that_is_not_supported_is_no_line_in_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    """Java's client asks for h2c with its first request."""
+    with served("warning", ok=ok) as port:
+        request = head(
+            "GET", "ok", "connection: upgrade, http2-settings, close", "upgrade: h2c", "http2-settings: AA"
+        )
+        assert sent(port, request).endswith(b"ok")
+    assert capfd.readouterr().err == ""
