@@ -1,0 +1,76 @@
+"""Real proxies for the tests: nginx and Caddy, started with the configurations in `deploy/`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.servers import ROOT, free_port
+
+PROXIES = {"nginx": "nginx.conf", "caddy": "Caddyfile"}
+"""The name of each program and of its file in `deploy/`."""
+
+LISTENS, UPSTREAM = "127.0.0.1:8080", "127.0.0.1:3000"
+"""The addresses in the files, in whose place the tests have others."""
+
+
+def program(name: str) -> str | None:
+    """Where the program is; None where this machine does not have it. Debian's nginx is in /usr/sbin."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
+
+
+@contextmanager
+def proxy(name: str, upstream: int, directory: Path, *changes: tuple[str, str]) -> Iterator[int]:
+    """The port of a proxy before a gateway on port `upstream`.
+
+    Args:
+        directory: For its files.
+        changes: Pieces of its configuration, and what is to stand in their place.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    text = (ROOT / "deploy" / PROXIES[name]).read_text()
+    for old, new in [(LISTENS, f"127.0.0.1:{port}"), (UPSTREAM, f"127.0.0.1:{upstream}"), *changes]:
+        assert old in text
+        text = text.replace(old, new)
+    found = program(name)
+    assert found is not None
+    if name == "nginx":
+        # Its own defaults for these are where only root may write.
+        text = f"daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log; {text}"
+        text = text.replace("http {", "http {\n    access_log off;", 1)
+        command = [found, "-p", str(directory), "-e", str(directory / "error.log"), "-c"]
+    else:
+        command = [found, "run", "--adapter", "caddyfile", "--config"]
+    file = directory / PROXIES[name]
+    file.write_text(text)
+    with (directory / "proxy.log").open("wb") as log:
+        environment = os.environ | {"XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
+        process = subprocess.Popen(
+            [*command, str(file)], stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+    try:
+        _wait(process, port, directory)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, directory: Path) -> None:
+    end = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError((directory / "proxy.log").read_text())
