@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from kv_batch.linger import STRANGERS
 from tests.component.test_log import line_of
 from tests.conftest import FIGURES
 from tests.hostile import CORPUS, SENTINEL, SPICES, VALID, answers, whole
@@ -112,18 +113,18 @@ def test_without_a_token_there_is_nothing_but_401(closed: Server) -> None:
 
 
 def test_without_a_token_no_body_is_read(closed: Server) -> None:
-    """Ten gigabytes are on offer; what is taken is what fits into the buffers between."""
+    """Ten gigabytes are on offer; none is decoded, and no more is thrown away than a stranger may send."""
     head = b"POST /v1/default/set-many HTTP/1.1\r\nhost: x\r\nx-request-id: greedy\r\n"
     head += b"content-type: application/x-ndjson\r\ncontent-length: 10000000000\r\n\r\n"
     taken = 0
     with socket.create_connection(("127.0.0.1", closed.port), timeout=5) as connection:
         connection.sendall(head)
         try:
-            while taken < 64 << 20:
+            while taken < 4 * STRANGERS.bytes:
                 taken += connection.send(b'{"key": "a", "value": "1"}\n' * 1_000)
         except OSError:
             pass
-    assert taken < 16 << 20
+    assert taken < STRANGERS.bytes + (32 << 20)  # and what fits into the buffers between
     line = line_of(closed, "greedy")
     assert (line["status"], line["bytes_in"]) == (401, 0)
 
