@@ -134,7 +134,7 @@ class SqliteBucket:
                     [(self._label, key, value) for key, value in pairs],
                 )
                 connection.execute("COMMIT")
-            except BaseException:  # whatever it is: the connection is the next caller's
+            except sqlite3.Error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise

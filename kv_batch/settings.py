@@ -5,7 +5,6 @@ A bad value is the operator's mistake, told as the problem `misconfigured` with 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -80,25 +79,6 @@ class Limits:
             if text:
                 values[name] = _limit(variable, text)
         return cls(**values)
-
-
-RETRY_SECONDS = 10.0
-"""Seconds for which a busy store is asked again, unless the variable `retry_seconds` says otherwise."""
-
-
-def retry_seconds(config: Config) -> float:
-    """For how long a request asks a busy store again; 0 for never.
-
-    Raises:
-        Problem: `misconfigured`.
-    """
-    text = config("retry_seconds") or ""
-    if not text:
-        return RETRY_SECONDS
-    # Four digits: over two hours.
-    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
-        return float(text)
-    raise _misconfigured("retry_seconds", "it must be a number of seconds from 0 to 9999, such as 10 or 0.5")
 
 
 def _limit(variable: str, text: str) -> int:
