@@ -26,8 +26,8 @@ async def main() -> None:
                 answer = await send(url, data=body, headers=dict(each.split(": ", 1) for each in headers))
             print(json.dumps(answer))
     else:
-        # Left to itself, aiohttp 3.14 writes a backslash before a space in a name, and fails with an AssertionError
-        # of its own, before it sends anything, for a name that is not ASCII.
+        # Left to itself, aiohttp 3.14 writes a backslash before a space in a name, and for a name that is
+        # not ASCII it fails with an AssertionError of its own, before it sends anything.
         form = aiohttp.FormData(quote_fields=False)
         for name, value in zip(rest[::2], rest[1::2], strict=True):
             form.add_field(name, value, content_type="text/plain")
