@@ -228,6 +228,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
         name = method.value if isinstance(method, Method_Other) else type(method).__name__[7:].upper()
         target = request.get_path_with_query() or "/"
         headers = header_map(request.get_headers().copy_all())
+        headers.setdefault("host", request.get_authority() or "")  # HTTP/2 has no such header
         reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
         received = SpinBody(reader, trailers)
         response = await GATEWAY.handle(Request(name, target, headers, received))

@@ -135,10 +135,10 @@ class AsgiExchange:
 
 
 def _origin_form(path: str) -> str:
-    """The path as RFC 9112 section 3.2.1 has it, of one that was sent as a whole URL or with a fragment."""
+    """The path as RFC 9112 section 3.2.1 has it, of one that was sent as a whole URL."""
     if not path.startswith("/") and "://" in path:
         path = "/" + path.partition("://")[2].partition("/")[2]
-    return path.partition("#")[0]
+    return path
 
 
 async def _awaited(call: Receive) -> Message:

@@ -1,8 +1,14 @@
-"""Who may do what: bearer tokens (RFC 6750) and the anonymous caller. Closed unless configured."""
+"""Who may do what: bearer tokens (RFC 6750) and the anonymous caller. Closed unless configured.
+
+An anonymous caller is never a page of another origin. A browser sends a form to any address that a page
+names, without asking the gateway first, and with DNS rebinding a page can read the answers as well.
+"""
 
 from __future__ import annotations
 
 import hmac
+import re
+from collections.abc import Mapping
 
 from kv_batch.errors import Problem
 from kv_batch.settings import Access, Scope
@@ -14,18 +20,29 @@ _ALLOWS: dict[Scope, frozenset[Scope]] = {
 }
 
 
-def scope_of(authorization: str | None, access: Access) -> Scope:
+_PORTS = {"http": "80", "https": "443"}
+"""The port of an origin that names none."""
+
+_ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
+_BLANKS = " \t"
+"""The white space of a header (RFC 9110 section 5.6.3). `str.strip()` would take the last byte of an `à`."""
+
+
+def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
     """What a caller may do: "read", or "write" (which includes reading).
 
     Args:
-        authorization: The header of that name, as latin-1; None where there is none.
+        headers: Those of the request, by name in lower case, as latin-1.
+        access: The settings.
 
     Raises:
         Problem: `unauthorized`, for a wrong token also where an anonymous caller would be let in: who
-            sends a token wants to know that it is wrong.
+            sends a token wants to know that it is wrong. `forbidden`, for a page of another origin.
     """
+    authorization = headers.get("authorization")
     if authorization is None:
         if access.anonymous != "none":
+            _refuse_pages(headers, access)
             return access.anonymous
         if access.read_token or access.write_token:
             raise _unauthorized("Send one: authorization: Bearer TOKEN.", [])
@@ -34,8 +51,8 @@ def scope_of(authorization: str | None, access: Access) -> Scope:
             "as SPIN_VARIABLE_WRITE_TOKEN for example.",
             [],
         )
-    scheme, _, token = authorization.partition(" ")
-    given = token.strip().encode("latin-1")
+    scheme, _, token = authorization.strip(_BLANKS).partition(" ")
+    given = token.strip(_BLANKS).encode("latin-1")
     # Both are compared, always: the time says nothing of which one came close.
     may_write = _same(given, access.write_token)
     may_read = _same(given, access.read_token)
@@ -60,9 +77,64 @@ def require(scope: Scope, needed: Scope) -> None:
         )
 
 
+def _refuse_pages(headers: Mapping[str, str], access: Access) -> None:
+    """Raises:
+    Problem: `forbidden`, where a request without a token comes from a page that another origin has served
+        (https://www.w3.org/TR/fetch-metadata/, RFC 6454 section 7), or names a host that is not allowed.
+    """
+    host = headers.get("host", "").strip(_BLANKS).lower()
+    site = headers.get("sec-fetch-site")
+    if site is not None and site.strip(_BLANKS).lower() not in ("same-origin", "none"):
+        raise _page(f"a page of another origin (sec-fetch-site: {site[:100]})")
+    origin = headers.get("origin")
+    if origin is not None and not _is_own(origin.strip(_BLANKS).lower(), host):
+        raise _page(f"a page of {origin[:200]}, and the gateway was addressed as {host[:200] or 'no host'}")
+    if access.allowed_hosts and not access.allowed_hosts & {host, _with_port(host, "")[0]}:
+        raise _forbidden(
+            f"The request has no token and addresses the gateway as {host[:200] or 'no host'}. Send a token, "
+            f"or address it as {', '.join(sorted(access.allowed_hosts))}: these are its allowed_hosts."
+        )
+
+
+def _is_own(origin: str, host: str) -> bool:
+    """Whether the origin has the host and the port that the request was sent to.
+
+    The scheme is not compared: a proxy in front may have ended the TLS.
+    """
+    match = _ORIGIN.fullmatch(origin)
+    if match is None:  # "null": a sandboxed page, a file, a redirect
+        return False
+    port = _PORTS[match[1]]
+    return _with_port(match[2], port) == _with_port(host, port)
+
+
+def _with_port(authority: str, port: str) -> tuple[str, str]:
+    host, colon, digits = authority.rpartition(":")
+    if colon and re.fullmatch("[0-9]*", digits):
+        return host, digits or port
+    return authority, port
+
+
+def _page(what: str) -> Problem:
+    return _forbidden(
+        f"The request has no token and comes from {what}. Send a token: authorization: Bearer TOKEN."
+    )
+
+
+def _forbidden(detail: str) -> Problem:
+    return Problem("forbidden", detail, headers=[("www-authenticate", "Bearer")])
+
+
 def _same(given: bytes, configured: str) -> bool:
+    utf_8 = configured.encode()
+    try:
+        latin_1 = configured.encode("latin-1")
+    except UnicodeEncodeError:
+        latin_1 = utf_8
+    # Clients send characters beyond ASCII as UTF-8 (curl, Go) or as latin-1 (Python's http.client, fetch).
+    same = hmac.compare_digest(given, utf_8) | hmac.compare_digest(given, latin_1)
     # An empty setting is no token, and must match nothing.
-    return hmac.compare_digest(given, configured.encode()) and configured != ""
+    return same and configured != ""
 
 
 def _unauthorized(detail: str, parameters: list[str]) -> Problem:

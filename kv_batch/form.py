@@ -1,6 +1,7 @@
 """`multipart/form-data` (RFC 7578) as a batch of pairs: a part's name is the key, its bytes are the value.
 
 For a shell: `curl -F greeting=hello -F logo.png=@logo.png`. A file's name and its media type are ignored.
+`kv_batch.disposition` reads the name of a part.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from multipart import (
     ParserError,
     ParserLimitReached,
     PushMultipartParser,
-    parse_content_disposition,
     parse_options_header,
 )
 
+from kv_batch.disposition import NoName, name_of
 from kv_batch.errors import Problem
 from kv_batch.pairs import Pair, check_count, check_key, check_value_size
 from kv_batch.settings import Limits
+
+_AS_IT_IS = ("7bit", "8bit", "binary")
+"""Transfer encodings that change nothing."""
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc]  # it has no types
@@ -90,15 +94,26 @@ class FormDecoder:
 
     def _start(self, part: MultipartSegment) -> None:
         check_count(len(self._pairs) + 1, self._limits)
-        # The parser takes a part without a name for one whose name is empty, which would be a key.
-        disposition = dict(part.headerlist)["Content-Disposition"]
-        name = parse_content_disposition(disposition)[1]
-        if name is None:
-            raise Problem(
-                "malformed-body",
-                "A part of the form has no name, and the name is the key (RFC 7578 section 4.2).",
-                pointer=self._pointer,
+        headers: dict[str, str] = {}
+        for header, value in part.headerlist:
+            if header in headers:
+                raise self._refused(f"A part has the header {header[:100]} twice.")
+            headers[header] = value
+        if headers.get("Content-Type", "").lower().startswith("multipart/"):
+            raise self._refused(
+                "A part is a form itself, of several files, and a part is one value. "
+                "curl sends each file as a part with -F a=@a -F b=@b, and not with -F ab=@a,b."
             )
+        encoding = headers.get("Content-Transfer-Encoding", "binary").strip().lower()
+        if encoding not in _AS_IT_IS:
+            raise self._refused(
+                f"A part has the content-transfer-encoding {encoding[:100]!r}. Send its bytes as they are "
+                "(RFC 7578 section 4.7)."
+            )
+        try:
+            name = name_of(headers["Content-Disposition"])
+        except NoName as error:
+            raise self._refused(str(error)) from error
         self._key = check_key(name, self._limits, {"pointer": f"{self._pointer}/key"})
         self._chunks = []
         self._size = 0
@@ -107,6 +122,9 @@ class FormDecoder:
         self._size += len(chunk)
         check_value_size(self._size, self._limits, {"pointer": f"{self._pointer}/value"})
         self._chunks.append(chunk)
+
+    def _refused(self, reason: str) -> Problem:
+        return Problem("malformed-body", reason, pointer=self._pointer)
 
     def _malformed(self, error: MultipartError) -> Problem:
         hint = " A key may be too long." if isinstance(error, ParserLimitReached) else ""

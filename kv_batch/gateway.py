@@ -64,9 +64,8 @@ class Gateway:
             raise _not_found(request)
         if self._access is None:
             self._access = Access.of(self._host.config)
-        authorization = request.headers.get("authorization")
-        scope = scope_of(authorization, self._access)
-        record.known = authorization is not None
+        scope = scope_of(request.headers, self._access)
+        record.known = "authorization" in request.headers
         try:
             label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
         except ValueError:  # too few segments, or not UTF-8

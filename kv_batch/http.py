@@ -51,12 +51,21 @@ class Request:
     @property
     def path(self) -> str:
         """The target up to its query, undecoded."""
-        return self.target.partition("?")[0]
+        return self._sent.partition("?")[0]
 
     @property
     def query(self) -> str:
         """What follows the first `?` of the target, undecoded; empty without one."""
-        return self.target.partition("?")[2]
+        return self._sent.partition("?")[2]
+
+    @property
+    def _sent(self) -> str:
+        """The target without a fragment.
+
+        A `#` begins a fragment, which is no part of a target (RFC 9112 section 3.2). Clients drop it before
+        they send, and Spin drops it of what it receives. Hosts that pass it on get the same answer.
+        """
+        return self.target.partition("#")[0]
 
 
 def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:

@@ -11,10 +11,30 @@ FORM = "multipart/form-data"
 LONGEST = 4096
 """Characters of a header that are looked at: each comma takes a step of Python, and browsers send 200."""
 
+OTHER_NAMES = {"application/ndjson": NDJSON, "application/jsonl": NDJSON, "application/x-jsonlines": NDJSON}
+"""Names that clients have for a type, and the one that it has here. None of them is registered."""
+
+UTF_8 = ("utf-8", "utf8", "us-ascii", "ascii")
+"""Charsets whose texts are UTF-8."""
+
 
 def media_type(content_type: str) -> str:
-    """The type of a Content-Type, in lower case and without its parameters; empty where none is named."""
-    return content_type.partition(";")[0].strip().lower()
+    """The type of a Content-Type, in lower case and without its parameters; empty where none is named.
+
+    A type that has several names has the one of this module.
+    """
+    name = content_type.partition(";")[0].strip().lower()
+    return OTHER_NAMES.get(name, name)
+
+
+def foreign_charset(content_type: str) -> str | None:
+    """The charset that a Content-Type declares, where that is not UTF-8; None where it is, or none is."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        charset = value.strip().strip('"')
+        if name.strip().lower() == "charset" and charset and charset.lower() not in UTF_8:
+            return charset
+    return None
 
 
 def preferred(accept: str, offered: Sequence[str]) -> str:
@@ -23,7 +43,9 @@ def preferred(accept: str, offered: Sequence[str]) -> str:
     The most specific range that fits a type says how much it is liked (RFC 9110 section 12.5.1). Where none
     fits any, the header is disregarded, as that section allows: the first type it is.
     """
-    ranges = dict(_weighted(accept))
+    ranges: dict[str, float] = {}
+    for name, liked in _weighted(accept):
+        ranges[OTHER_NAMES.get(name, name)] = liked
 
     def weight(offer: str) -> float:
         for fitting in (offer, offer.partition("/")[0] + "/*", "*/*"):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -18,7 +19,8 @@ from kv_batch import pairs as json_pairs
 from kv_batch.errors import Problem
 from kv_batch.http import Body, BodyCutShort
 from kv_batch.json_text import TooMany, decode, least_said, parse
-from kv_batch.pairs import Pair, all_fit, are_short, decode_key, decode_pair
+from kv_batch.mistaken import BOM, better_of_line
+from kv_batch.pairs import Pair, all_fit, decode_key, decode_pair, texts_fit
 from kv_batch.place import Line, Place
 from kv_batch.settings import Limits
 
@@ -31,6 +33,21 @@ One = Callable[[object, Limits, Place], Item]
 
 
 @dataclass(frozen=True)
+class End:
+    """An end line: `{"end": {"pairs": N}}`. It closes the lines since the start or the last end line.
+
+    Attributes:
+        pairs: How many lines it says that there are.
+        behind: How many items of its block stand before it.
+        number: Its line number, from 1.
+    """
+
+    pairs: int
+    behind: int
+    number: int
+
+
+@dataclass(frozen=True)
 class Lines(Generic[Item]):
     """What a block of lines holds.
 
@@ -40,6 +57,7 @@ class Lines(Generic[Item]):
         size: Bytes of the whole block.
         behind: The number of the line behind the block.
         problem: What is wrong with the line after the good ones; None where all are good.
+        ends: The end lines among them.
     """
 
     items: list[Item]
@@ -47,21 +65,31 @@ class Lines(Generic[Item]):
     size: int
     behind: int
     problem: Problem | None = None
+    ends: Sequence[End] = ()
 
 
 Decode = Callable[[bytes, int, Limits], Lines[Item]]
 """`decode_pairs` or `decode_keys`."""
 
 
-async def read(body: Body, limits: Limits, decode: Decode[Item]) -> AsyncGenerator[Lines[Item], None]:
-    """The lines of a body as they arrive, decoded in blocks of whole lines.
+async def read(
+    body: Body, limits: Limits, decode: Decode[Item], *, ended: bool = False
+) -> AsyncGenerator[Lines[Item], None]:
+    """The lines of a body as they arrive, decoded in blocks of whole lines, and its end lines checked.
 
     The last line may lack its newline. One of which only a part came is never given out.
 
+    Args:
+        body: NDJSON.
+        limits: Of keys and values.
+        decode: What makes items of its lines.
+        ended: Whether the last line must be an end line.
+
     Raises:
         Problem: `too-large`: a line is longer than any that could be good; `malformed-body`: the client broke
-            off, or what it packed cannot be unpacked. With the `line`.
+            off, what it packed cannot be unpacked, or the end line is missing. With the `line`.
     """
+    since = _Since()
     # The longest good line has its value in base64, and what it says takes that many bytes. Each of them may
     # have been sent as an escape of six.
     most = limits.key_bytes + 4 * (limits.value_bytes // 3 + 1) + 1024
@@ -85,7 +113,7 @@ async def read(body: Body, limits: Limits, decode: Decode[Item]) -> AsyncGenerat
         if end:
             block = b"".join((held, chunk[:end])) if held else chunk[:end]
             held, said = bytearray(), 0  # what is held twice is held while the block is decoded
-            decoded = decode(block, number, limits)
+            decoded = since.checked(decode(block, number, limits))
             del block
             yield decoded
             number = decoded.behind
@@ -103,7 +131,52 @@ async def read(body: Body, limits: Limits, decode: Decode[Item]) -> AsyncGenerat
         held += b"\n"
         block = bytes(held)
         held.clear()
-        yield decode(block, number, limits)
+        decoded = since.checked(decode(block, number, limits))
+        yield decoded
+        number = decoded.behind
+    if ended and not since.closed:
+        raise Problem(
+            "malformed-body",
+            "The body does not end with an end line, as ?end=true demands: it was cut, or it was written "
+            f"without one. The end line would be line {number}.",
+            line=number,
+        )
+
+
+class _Since:
+    """The lines of a body since its start, or since its last end line.
+
+    Attributes:
+        closed: Whether the last line so far is an end line.
+    """
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._count = 0
+
+    def checked(self, lines: Lines[Item]) -> Lines[Item]:
+        """The lines, up to the first end line that says a wrong number."""
+        start = 0
+        for end in lines.ends:
+            count = self._count + end.behind - start
+            if count != end.pairs:
+                problem = Problem(
+                    "malformed-body",
+                    f"Line {end.number} says that {end.pairs} lines end here, and there are {count}: "
+                    "some were lost or added. Get the file again, or take this line out.",
+                    line=end.number,
+                )
+                return replace(
+                    lines,
+                    items=lines.items[: end.behind],
+                    numbers=lines.numbers[: end.behind],
+                    problem=problem,
+                )
+            self._count, start = 0, end.behind
+        left = len(lines.items) - start
+        self._count += left
+        self.closed = (self.closed or bool(lines.ends)) and not left
+        return lines
 
 
 def decode_pairs(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
@@ -118,7 +191,7 @@ def decode_keys(block: bytes, first: int, limits: Limits) -> Lines[str]:
 
 def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> bytes:
     """The pairs as lines, each as it is in a JSON answer (`kv_batch.pairs.encode_pairs`)."""
-    return json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, b"\n") + b"\n"
+    return json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, json_pairs.NEWLINE) + b"\n"
 
 
 PIECE = 24 * 1024
@@ -133,9 +206,12 @@ times as long as what it says, and is not to be copied at each step."""
 
 def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
     text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
+    if first == 1:
+        text = text.removeprefix(BOM)
     if not text.endswith(b"\n"):
         text += b"\n"
     items: list[Item] = []
+    ends: list[End] = []
     odd: list[int] | None = None  # the numbers of all items so far, once a piece was odd
     number, start = first, 0
     while start < len(text):
@@ -152,13 +228,49 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
             for index, line in _numbered(piece, number):
                 place = Line(index)
                 try:
-                    items.append(one(_parsed(line, place), limits, place))
+                    document = _parsed(line, place)
+                    if _is_end(document):
+                        ends.append(End(_ended(document, place), len(items), index))
+                        continue
+                    items.append(one(document, limits, place))
                 except Problem as problem:
-                    return Lines(items, odd, len(block), number + count, problem)
+                    told = better_of_line(problem, line, place)
+                    return Lines(items, odd, len(block), number + count, told, ends)
                 odd.append(index)
         number += count
         start = end
-    return Lines(items, range(first, number) if odd is None else odd, len(block), number)
+    return Lines(items, range(first, number) if odd is None else odd, len(block), number, None, ends)
+
+
+def _is_end(document: object) -> bool:
+    return isinstance(document, tuple) and len(document) == 1 and document[0][0] == "end"
+
+
+def _ended(document: object, place: Line) -> int:
+    """How many lines an end line says that there are."""
+    match document:
+        case (("end", (("pairs", float(count)),)),) if count >= 0 and count.is_integer():
+            return int(count)
+    raise Problem(
+        "malformed-body",
+        f'{place} is an end line, and must be {{"end": {{"pairs": N}}}}, where N is a whole number.',
+        place.where(),
+    )
+
+
+def end_line(pairs: int) -> bytes:
+    """The line that ends an answer of so many pairs."""
+    return b'{"end": {"pairs": %d}}\n' % pairs
+
+
+async def with_end(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The chunks of an answer, each of whole lines, and behind them its end line."""
+    count = 0
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            count += chunk.count(b"\n")  # none of them is in a string: there it is escaped
+            yield chunk
+    yield end_line(count)
 
 
 def _end_of_piece(text: bytes, start: int) -> int:
@@ -323,7 +435,7 @@ def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
     try:
         if framed := _framed(lines, count):
             keys, values, packed = framed
-            fit = are_short(keys, limits)
+            fit = texts_fit(keys, limits)
             if packed:
                 values = list(map(_unpacked, values))
         elif rows := _PAIR.rows(lines, count):
@@ -344,7 +456,7 @@ def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
 
 def _shaped_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
     if framed := _framed(lines, count):
-        return framed[0] if are_short(framed[0], limits) else []
+        return framed[0] if texts_fit(framed[0], limits) else []
     keys = _strings(_KEY.rows(lines, count))
     return keys if all_fit(keys, limits) else []
 

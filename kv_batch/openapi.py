@@ -85,8 +85,9 @@ _SCHEMAS: Final[Json] = {
         "type": "string",
         "description": "NDJSON, of any length: a JSON object a line. In a request each is a Pair, or "
         '{"key": K} where only keys are asked for; in an answer each is a Found, or the count of what was '
-        "written. An answer that fails after it has begun ends with the line "
-        '{"problem": {…}}, as a Problem says it.',
+        'written. The line {"end": {"pairs": N}} says that N lines stand before it, since the start or since '
+        "the last such line; in a request that is checked. An answer that fails after it has begun ends with "
+        'the line {"problem": {…}}, as a Problem says it.',
     },
     "Problem": {
         "description": "What went wrong, where, and what to do about it (RFC 9457).",
@@ -285,13 +286,24 @@ def _parameter(name: str, description: str, schema: Json, **more: object) -> Jso
 _KEYS_ASKED = _parameter(
     "key",
     "A key. May stand many times.",
-    {"type": "array", "items": _schema("Key")},
+    {"type": "array", "items": _schema("Key"), "minItems": 1},
+    required=True,
     style="form",
     explode=True,
     example=["user:1", "user:9"],
 )
 _ENCODING = _parameter(
     "encoding", "Every value as base64, also where it is text.", {"type": "string", "enum": ["base64"]}
+)
+_END = _parameter(
+    "end",
+    "The answer ends with an end line, which tells a whole one from one that was cut.",
+    {"type": "string", "enum": ["true"]},
+)
+_ENDED = _parameter(
+    "end",
+    "The last line of an NDJSON body must be an end line. Another body has an end of its own.",
+    {"type": "string", "enum": ["true"]},
 )
 _PREFIX = _parameter("prefix", "Only keys that start with this.", {"type": "string"}, example="user:")
 
@@ -344,7 +356,7 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
         "operationId": "exportStore",
         "summary": "Every pair, sorted by key",
         "description": "A stream. What it holds may be sent to set-many, get-many and delete-many as it is.",
-        "parameters": [_PREFIX, _ENCODING],
+        "parameters": [_PREFIX, _ENCODING, _END],
         "responses": {"200": _answer("The pairs.", {NDJSON: _content("Lines", _TWO_LINES)})},
     },
     ("get-many", "POST"): {
@@ -352,7 +364,7 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
         "summary": "The values of many keys",
         "description": "Of NDJSON each line may be a pair too: its value is ignored. NDJSON is answered in "
         "NDJSON unless Accept says otherwise.",
-        "parameters": [_ENCODING],
+        "parameters": [_ENCODING, _ENDED],
         "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
         "responses": {"200": _found()},
     },
@@ -361,6 +373,7 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
         "summary": "Creates or overwrites many pairs",
         "description": "The last value of a repeated key wins. Not atomic: what fails says which keys were "
         "written. An NDJSON body is written as it comes.",
+        "parameters": [_ENDED],
         "requestBody": {
             "required": True,
             "content": {
@@ -369,7 +382,9 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
                 FORM: {
                     "schema": {
                         "type": "object",
-                        "description": "The name of a part is the key, its bytes are the value.",
+                        "description": "The name of a part is the key, its bytes are the value. A name that "
+                        "clients write in different ways is refused: one with a quote, a backslash, a line "
+                        "end, or a % before two hexadecimal digits.",
                         "additionalProperties": {"type": "string", "format": "binary"},
                     },
                     "example": {"greeting": "hello", "user:1": "Ada"},
@@ -383,6 +398,7 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
         "summary": "Deletes many keys",
         "description": "A key that is not there is skipped. Of NDJSON each line may be a pair too: its "
         "value is ignored.",
+        "parameters": [_ENDED],
         "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
         "responses": {"200": _counted("keys")},
     },
@@ -459,7 +475,10 @@ DOCUMENT: Final[Json] = {
         "client takes it (Accept-Encoding).\n\n"
         f"Limits, each a variable of the component: max_body_bytes {_LIMITS.body_bytes} (JSON and form), "
         f"max_keys {_LIMITS.keys} (JSON, form, query), max_key_bytes {_LIMITS.key_bytes}, max_value_bytes "
-        f"{_LIMITS.value_bytes}, max_answer_bytes {_LIMITS.answer_bytes} (JSON get-many).",
+        f"{_LIMITS.value_bytes}, max_answer_bytes {_LIMITS.answer_bytes} (JSON get-many). The variable "
+        "refused_characters (none, unless set) has characters that no key may have.\n\n"
+        "A body is UTF-8; a byte order mark at its start is skipped. application/ndjson, application/jsonl "
+        "and application/x-jsonlines are other names of application/x-ndjson.",
         "version": VERSION,
         "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
     },
@@ -477,7 +496,8 @@ DOCUMENT: Final[Json] = {
                 "type": "http",
                 "scheme": "bearer",
                 "description": "read_token or write_token; the second may read too. Without one a caller may "
-                "do what the variable anonymous says: nothing, unless it is set.",
+                "do what the variable anonymous says: nothing, unless it is set. A page of another origin "
+                "may do nothing without one.",
             }
         },
     },

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kv_batch.errors import Problem
 from kv_batch.json_text import TooMany, parse
+from kv_batch.mistaken import BOM, better_of_body
 from kv_batch.place import BODY, LONGEST_NAME, Place, Pointer, Where
 from kv_batch.settings import Limits
 
@@ -30,6 +31,13 @@ STEP = 3 * 64 * 1024
 LARGE = 1024 * 1024
 """Bytes of values that are encoded in one go, with several copies of all."""
 
+NEWLINE = b"\n"
+"""What stands between the pairs of NDJSON."""
+
+_LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
+"""Characters that JSON allows in a string, and that common readers of lines take for the end of one: Python's
+`str.splitlines`, httpx' `iter_lines`, Node's `readline`. In NDJSON they are escaped."""
+
 Pair = tuple[str, bytes]
 
 PAIR = ("key", "value", "encoding")
@@ -42,7 +50,7 @@ def decode_keys(body: bytes, limits: Limits) -> list[str]:
     Raises:
         Problem: `malformed-body`, `invalid-key`, `too-large`.
     """
-    keys = _only_list(_parsed(body, limits), "keys", limits)
+    keys = _only_list(body, "keys", limits)
     if not all_fit(keys, limits):
         for index, key in enumerate(keys):
             check_key(key, limits, Pointer(f"/keys/{index}").where())
@@ -55,7 +63,7 @@ def decode_pairs(body: bytes, limits: Limits) -> list[Pair]:
     Raises:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
     """
-    members = _only_list(_parsed(body, limits), "pairs", limits)
+    members = _only_list(body, "pairs", limits)
     return _plain_pairs(members, limits) or [
         decode_pair(member, limits, Pointer(f"/pairs/{index}")) for index, member in enumerate(members)
     ]
@@ -102,6 +110,14 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
             f"U+{ord(key[error.start]):04X}: half of a \\u pair.",
             where,
         ) from error
+    for character in limits.refused_characters:
+        if character in key:
+            raise Problem(
+                "invalid-key",
+                f"A key may not have {json.dumps(character)} here (refused_characters): "
+                "the engine of the store cannot bear it.",
+                where,
+            )
     if size > limits.key_bytes:
         raise Problem(
             "invalid-key",
@@ -179,9 +195,23 @@ def _encode_some(
     keys: Iterable[str], values: Iterable[bytes | None], always_base64: bool, between: bytes
 ) -> bytes:
     plain = b"" if always_base64 else _encode_plain(keys, values, between)
-    return plain or between.join(
-        [_encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True)]
-    )
+    if plain:
+        return plain
+    objects = (_encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True))
+    if between == NEWLINE:
+        return _without_line_ends("\n".join(objects)).encode()
+    return between.join(map(str.encode, objects))
+
+
+def _without_line_ends(text: str) -> str:
+    for character, escape in _LINE_ENDS.items():
+        text = text.replace(character, escape)
+    return text
+
+
+def _escaped(piece: bytes) -> bytes:
+    """A piece of a large pair, as NDJSON has it."""
+    return piece if piece.isascii() else _without_line_ends(piece.decode()).encode()
 
 
 def _encode_runs(
@@ -198,7 +228,8 @@ def _encode_runs(
         if end > start:
             yield _encode_some(keys[start:end], values[start:end], always_base64, between)
         else:
-            yield from _encode_large(keys[start], values[start] or b"", always_base64)
+            large = _encode_large(keys[start], values[start] or b"", always_base64)
+            yield from map(_escaped, large) if between == NEWLINE else large
             end += 1
         start = end
 
@@ -212,23 +243,26 @@ def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: 
         both = zip(map(str.encode, keys), values, strict=True)
         members = list(map(b'", "value": "'.join, both))  # type: ignore[arg-type]
         text = b'{"key": "' + (b'"}' + between + b'{"key": "').join(members) + b'"}'
-        text.decode()  # between two of them is always something: half a character finds no other half
+        # Between two of them is always something: half a character finds no other half.
+        decoded = text.decode()
     except (TypeError, UnicodeDecodeError):  # a missing value, or one that is not UTF-8
+        return b""
+    if between == NEWLINE and any(character in decoded for character in _LINE_ENDS):
         return b""
     ours = 8 * len(members) + (len(members) - 1) * between.count(b"\n")
     return text if len(text) - len(text.translate(None, _ESCAPED)) == ours else b""
 
 
-def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> bytes:
+def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
     if value is None:
-        return f'{{"key": {_quoted(key)}, "value": null}}'.encode()
+        return f'{{"key": {_quoted(key)}, "value": null}}'
     if not always_base64:
         try:
-            return f'{{"key": {_quoted(key)}, "value": {_quoted(value.decode())}}}'.encode()
+            return f'{{"key": {_quoted(key)}, "value": {_quoted(value.decode())}}}'
         except UnicodeDecodeError:
             pass
     data = binascii.b2a_base64(value, newline=False).decode()
-    return f'{{"key": {_quoted(key)}, "value": "{data}", "encoding": "base64"}}'.encode()
+    return f'{{"key": {_quoted(key)}, "value": "{data}", "encoding": "base64"}}'
 
 
 MARKS = 20
@@ -279,8 +313,15 @@ def _parsed(body: bytes, limits: Limits) -> object:
         ) from None
 
 
-def _only_list(document: object, name: str, limits: Limits) -> list[object]:
-    """The list that is the one member of the document, not longer than a request may be."""
+def _only_list(body: bytes, name: str, limits: Limits) -> list[object]:
+    """The list that is the one member of a body, not longer than a request may be."""
+    try:
+        return _list_of(_parsed(body.removeprefix(BOM), limits), name, limits)
+    except Problem as problem:
+        raise better_of_body(problem, body.removeprefix(BOM), name) from problem
+
+
+def _list_of(document: object, name: str, limits: Limits) -> list[object]:
     members = _members(document, (name,), BODY)
     value = members.get(name)
     if not isinstance(value, list):
@@ -346,11 +387,15 @@ def all_fit(keys: Sequence[object], limits: Limits) -> bool:
         "".join(keys).encode()  # type: ignore[arg-type]
     except (TypeError, UnicodeEncodeError):
         return False
-    return are_short(keys, limits)  # type: ignore[arg-type]
+    return texts_fit(keys, limits)  # type: ignore[arg-type]
 
 
-def are_short(keys: Sequence[str], limits: Limits) -> bool:
-    """Whether no key can be too long: a character has four bytes at most. False may be wrong."""
+def texts_fit(keys: Sequence[str], limits: Limits) -> bool:
+    """Whether texts are all good keys. False may be wrong: a character has four bytes at most."""
+    if limits.refused_characters:
+        joined = "".join(keys)
+        if any(character in joined for character in limits.refused_characters):
+            return False
     return 4 * max(map(len, keys), default=0) <= limits.key_bytes
 
 
@@ -358,7 +403,12 @@ def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
     where = place.where("value")
     text = members["value"]
     if not isinstance(text, str):
-        hint = " To remove a key, use delete-many." if text is None else ""
+        hint = (
+            " To remove a key, use delete-many; leave out what get-many did not find: "
+            "jq 'del(.pairs[] | select(.value == null))'."
+            if text is None
+            else ""
+        )
         raise Problem("invalid-value", f"A value must be a string, and this is {_kind(text)}.{hint}", where)
     if "encoding" not in members:
         try:
@@ -377,7 +427,7 @@ def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
         except ValueError as error:
             raise Problem(
                 "invalid-value",
-                f"The value is not base64 (RFC 4648 section 4, with padding): {error}.",
+                f"The value is not base64 (RFC 4648 section 4, with padding): {_why_no_base64(text, error)}",
                 where,
             ) from error
     else:
@@ -388,6 +438,16 @@ def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
         )
     check_value_size(len(value), limits, where)
     return value
+
+
+def _why_no_base64(text: str, error: ValueError) -> str:
+    if "\n" in text or "\r" in text:
+        return "it has line ends in it. Write it on one line: base64 -w 0."
+    if "-" in text or "_" in text:
+        return "it has - or _ in it, as base64url does. Write + and / for them, and pad with =: tr '_-' '/+'."
+    if len(text) % 4 and "=" not in text:
+        return "its length is no multiple of four. Pad it with =."
+    return f"{error}."
 
 
 def _told(name: str) -> str:

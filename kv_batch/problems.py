@@ -23,7 +23,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "invalid-key": (400, "A key is not valid"),
     "invalid-value": (400, "A value is not valid"),
     "unauthorized": (401, "A token is needed"),
-    "forbidden": (403, "The token does not allow this"),
+    "forbidden": (403, "The caller may not do this"),
     "store-not-granted": (403, "The store is not granted to the gateway"),
     "not-found": (404, "There is nothing at this path"),
     "no-such-store": (404, "There is no such store"),

@@ -14,7 +14,7 @@ from kv_batch.bucket import Bucket
 from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
 from kv_batch.http import Body, Request, Response
-from kv_batch.media import FORM, JSON, NDJSON, media_type, preferred, takes_gzip
+from kv_batch.media import FORM, JSON, NDJSON, foreign_charset, media_type, preferred, takes_gzip
 from kv_batch.pairs import Pair, TooLong, check_count, check_key, decode_keys, decode_pairs, encode_pairs
 from kv_batch.problems import line
 from kv_batch.query import malformed, parse_query, single
@@ -53,11 +53,13 @@ class Call:
 async def post_get_many(call: Call) -> Response:
     """`POST /v1/{store}/get-many`, JSON or NDJSON, and the answer in either"""
     body = _open_body(call, JSON, NDJSON)
-    always_base64 = _encoding(parse_query(call.request.query, {"encoding"}))
+    query = parse_query(call.request.query, {"encoding", "end"})
+    always_base64 = _encoding(query)
+    ended = _is_true(query, "end")
     if call.media_type == JSON:
         keys = decode_keys(await _read(call, body), call.limits)
         return await _get_many(call, keys, always_base64)
-    blocks = ndjson.read(body, call.limits, ndjson.decode_keys)
+    blocks = ndjson.read(body, call.limits, ndjson.decode_keys, ended=ended)
     if call.answers_in(NDJSON, JSON) == NDJSON:
         chunks = streams.read_lines(call.store, blocks, always_base64)
         return await _streamed(call, chunks)
@@ -67,15 +69,15 @@ async def post_get_many(call: Call) -> Response:
 async def get_get_many(call: Call) -> Response:
     """`GET /v1/{store}?key=a&key=b`"""
     query = parse_query(call.request.query, {"key", "encoding"})
-    return await _get_many(call, _query_keys(query, call.limits), _encoding(query))
+    return await _get_many(call, _query_keys(call, query), _encoding(query))
 
 
 async def post_set_many(call: Call) -> Response:
     """`POST /v1/{store}/set-many`, JSON, NDJSON or a form"""
     body = _open_body(call, JSON, NDJSON, FORM)
-    parse_query(call.request.query, set())
+    ended = _is_true(parse_query(call.request.query, {"end"}), "end")
     if call.media_type == NDJSON:
-        return await _write_lines(call, body, SET)
+        return await _write_lines(call, body, SET, ended)
     if call.media_type == FORM:
         pairs = await _read_form(call, body)
     else:
@@ -86,23 +88,31 @@ async def post_set_many(call: Call) -> Response:
 async def post_delete_many(call: Call) -> Response:
     """`POST /v1/{store}/delete-many`, JSON or NDJSON"""
     body = _open_body(call, JSON, NDJSON)
-    parse_query(call.request.query, set())
+    ended = _is_true(parse_query(call.request.query, {"end"}), "end")
     if call.media_type == NDJSON:
-        return await _write_lines(call, body, DELETE)
+        return await _write_lines(call, body, DELETE, ended)
     return await _write(call, DELETE, decode_keys(await _read(call, body), call.limits))
 
 
 async def delete_delete_many(call: Call) -> Response:
     """`DELETE /v1/{store}?key=a&key=b`"""
+    if await call.request.body.read():
+        raise Problem(
+            "malformed-body",
+            "A DELETE takes its keys from the query, and this one has a body, which would not be looked at. "
+            f"{_delete_many(call)}",
+            pointer="",
+        )
     query = parse_query(call.request.query, {"key"})
-    return await _write(call, DELETE, _query_keys(query, call.limits))
+    return await _write(call, DELETE, _query_keys(call, query))
 
 
 async def get_export(call: Call) -> Response:
     """`GET /v1/{store}/export?prefix=`"""
-    query = parse_query(call.request.query, {"prefix", "encoding"})
+    query = parse_query(call.request.query, {"prefix", "encoding", "end"})
     prefix = single(query, "prefix") or ""
-    return await _streamed(call, streams.export(call.store, prefix, _encoding(query)))
+    chunks = streams.export(call.store, prefix, _encoding(query))
+    return await _streamed(call, ndjson.with_end(chunks) if _is_true(query, "end") else chunks)
 
 
 async def get_keys(call: Call) -> Response:
@@ -174,8 +184,8 @@ async def _write(call: Call, write: Write[Item], items: list[Item]) -> Response:
     return _json({write.counted: len(items)}, call.answers_in(JSON, NDJSON))
 
 
-async def _write_lines(call: Call, body: Body, write: Write[Item]) -> Response:
-    blocks = ndjson.read(body, call.limits, write.decode_lines)
+async def _write_lines(call: Call, body: Body, write: Write[Item], ended: bool) -> Response:
+    blocks = ndjson.read(body, call.limits, write.decode_lines, ended=ended)
     count = await streams.write_lines(call.store, write, blocks)
     return _json({write.counted: count}, call.answers_in(NDJSON, JSON))
 
@@ -199,6 +209,14 @@ def _open_body(call: Call, *types: str) -> Body:
             "unsupported-media-type",
             f"The content-type of this body must be {' or '.join(types)}, {named}. "
             "curl sets application/json with --json, and multipart/form-data with -F.",
+            headers=[("accept-post", ", ".join(types))],
+        )
+    charset = foreign_charset(call.request.headers.get("content-type", ""))
+    if charset is not None:
+        raise Problem(
+            "unsupported-media-type",
+            f"The content-type declares the charset {charset[:100]!r}. Send UTF-8 (iconv -t UTF-8), with "
+            "charset=utf-8 or none.",
             headers=[("accept-post", ", ".join(types))],
         )
     codings = call.request.headers.get("content-encoding", "").lower().split(",")
@@ -259,10 +277,30 @@ def _answer_too_large(limit: int) -> Problem:
     )
 
 
-def _query_keys(query: dict[str, list[str]], limits: Limits) -> list[str]:
+def _query_keys(call: Call, query: dict[str, list[str]]) -> list[str]:
     keys = query.get("key", [])
-    check_count(len(keys), limits)
-    return [check_key(key, limits, {"parameter": "key"}) for key in keys]
+    if not keys:
+        raise Problem(
+            "malformed-query",
+            "The query names no key. "
+            + (_delete_many(call) if call.request.method == "DELETE" else _get_many_of(call)),
+            parameter="key",
+        )
+    check_count(len(keys), call.limits)
+    return [check_key(key, call.limits, {"parameter": "key"}) for key in keys]
+
+
+def _delete_many(call: Call) -> str:
+    path = call.request.path[:200]
+    return f'Send DELETE {path}?key=a&key=b, or POST {path}/delete-many with the body {{"keys": ["a", "b"]}}.'
+
+
+def _get_many_of(call: Call) -> str:
+    path = call.request.path[:200]
+    return (
+        f'Send GET {path}?key=a&key=b, or POST {path}/get-many with the body {{"keys": ["a", "b"]}}; '
+        f"GET {path}/keys lists the keys that there are."
+    )
 
 
 def _encoding(query: dict[str, list[str]]) -> bool:
@@ -271,6 +309,14 @@ def _encoding(query: dict[str, list[str]]) -> bool:
     if encoding not in (None, "base64"):
         raise malformed("encoding", "must be base64, or not stand at all")
     return encoding is not None
+
+
+def _is_true(query: dict[str, list[str]], name: str) -> bool:
+    """Whether a parameter that is true or absent is true."""
+    value = single(query, name)
+    if value not in (None, "true"):
+        raise malformed(name, "must be true, or not stand at all")
+    return value is not None
 
 
 def _json(value: object, content_type: str = JSON) -> Response:

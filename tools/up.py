@@ -49,6 +49,7 @@ SPIN_OPTIONS = ("--max-instance-reuse-count", "10000")
 (docs/decisions/0010-instances.md)."""
 
 ANONYMOUS = "SPIN_VARIABLE_ANONYMOUS"
+ALLOWED_HOSTS = "SPIN_VARIABLE_ALLOWED_HOSTS"
 READ_TOKEN = "SPIN_VARIABLE_READ_TOKEN"  # noqa: S105 - a variable's name
 WRITE_TOKEN = "SPIN_VARIABLE_WRITE_TOKEN"  # noqa: S105 - a variable's name
 
@@ -146,6 +147,7 @@ def plan(environment: Mapping[str, str]) -> Plan:
     data = ensure_directory(Path(variables.get("DATA") or ROOT / DEFAULT_DATA).expanduser())
 
     variables[ANONYMOUS] = anonymous
+    variables[ALLOWED_HOSTS] = allowed_hosts(listen, variables)
     if host == "spin":
         component = "build/kv-batch.wasm"
         # Not --quiet: it would hide what the component itself writes to stderr, which is its log.
@@ -308,7 +310,10 @@ def decide_access(listen: Listen, variables: Mapping[str, str]) -> tuple[str, st
         if has_token:
             return "none", f"{tokens} only"
         if anonymous == "" and listen.is_loopback:
-            return "write", f"open to every program of this machine, for {listen.host} is the loopback"
+            return (
+                "write",
+                f"open to every program of this machine, to no page of another site ({listen.host})",
+            )
         return "none", f"closed: every request is answered 401 until there is a token; set {WRITE_TOKEN}"
     if listen.is_loopback:
         return anonymous, f"anyone on this machine may {anonymous}, as {ANONYMOUS} says"
@@ -319,6 +324,18 @@ def decide_access(listen: Listen, variables: Mapping[str, str]) -> tuple[str, st
             2,
         )
     return anonymous, f"anyone who reaches {listen} may {anonymous}, as OPEN_TO_ALL=yes allows"
+
+
+def allowed_hosts(listen: Listen, variables: Mapping[str, str]) -> str:
+    """The names by which a caller without a token may address the gateway; empty for any.
+
+    On the loopback these are the names of the loopback, unless the user has said otherwise. A page that has
+    its own name resolved to the loopback (DNS rebinding) addresses the gateway by that name.
+    """
+    if ALLOWED_HOSTS in variables or not listen.is_loopback:
+        return variables.get(ALLOWED_HOSTS, "")
+    address = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return ", ".join(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", address]))
 
 
 def with_dotenv(environment: Mapping[str, str], file: Path) -> dict[str, str]:

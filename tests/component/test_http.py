@@ -142,7 +142,6 @@ def test_an_empty_batch_is_done_at_once(client: httpx.Client) -> None:
     assert client.post("/default/get-many", json={"keys": []}).json() == {"pairs": []}
     assert client.post("/default/set-many", json={"pairs": []}).json() == {"pairs": 0}
     assert client.post("/default/delete-many", json={"keys": []}).json() == {"keys": 0}
-    assert client.get("/default").json() == {"pairs": []}
 
 
 def test_ten_thousand_keys_in_one_request(client: httpx.Client) -> None:
@@ -220,10 +219,10 @@ def test_a_form_sets_what_curl_sends(client: httpx.Client, server: Server, tmp_p
         done = subprocess.run(["curl", "-sS", *arguments], capture_output=True, check=True, timeout=60)
         return done.stdout.decode()
 
-    form = ("-F", "greeting=hello", "-F", f"logo.png=@{file}", "-F", "naïve key=", "-F", 'quo"te=1')
-    assert json.loads(curl(*form, f"{url}/set-many")) == {"pairs": 4}
-    keys = ["greeting", "logo.png", "naïve key", 'quo"te']
-    assert get_many(client, keys) == list(zip(keys, [b"hello", EVERY_BYTE * 1_000, b"", b"1"], strict=True))
+    form = ("-F", "greeting=hello", "-F", f"logo.png=@{file}", "-F", "naïve key=")
+    assert json.loads(curl(*form, f"{url}/set-many")) == {"pairs": 3}
+    keys = ["greeting", "logo.png", "naïve key"]
+    assert get_many(client, keys) == list(zip(keys, [b"hello", EVERY_BYTE * 1_000, b""], strict=True))
     got = curl("-G", url, "--data-urlencode", "key=naïve key", "-d", "key=greeting")
     assert json.loads(got) == {
         "pairs": [{"key": "naïve key", "value": ""}, {"key": "greeting", "value": "hello"}]
@@ -247,12 +246,15 @@ def test_a_form_sets_what_curl_sends(client: httpx.Client, server: Server, tmp_p
         ("GET", "//v1/default", "not-found", 404),
         ("GET", "/v1/other/keys", "store-not-granted", 403),
         ("GET", "/v1/%2e%2e/keys", "store-not-granted", 403),
-        ("GET", "/v1/default%2Fkeys", "store-not-granted", 403),
+        ("GET", "/v1/default%2Fkeys?key=a", "store-not-granted", 403),
         ("GET", "/v1/default%00/keys", "store-not-granted", 403),
         ("GET", "/v1/" + "x" * 10_000 + "/keys", "store-not-granted", 403),
         ("GET", "/v1/%ff/keys", "not-found", 404),
         ("PUT", "/v1/default", "method-not-allowed", 405),
         ("BREW", "/v1/default/keys", "method-not-allowed", 405),
+        ("GET", "/v1/default", "malformed-query", 400),
+        ("DELETE", "/v1/default", "malformed-query", 400),
+        ("GET", "/v1/default#?key=a", "malformed-query", 400),
         ("GET", "/v1/default?nope=1", "malformed-query", 400),
         ("GET", "/v1/default?key=%ff", "malformed-query", 400),
         ("GET", "/v1/default?key=%zz", "malformed-query", 400),

@@ -88,7 +88,7 @@ def test_an_export_that_nobody_takes_is_logged_all_the_same(closed: Server) -> N
 
 def test_a_settings_mistake_is_logged_without_its_value(host: str, tmp_path: Path) -> None:
     with serving(host, tmp_path, anonymous="sometimes") as server:
-        answer = httpx.get(f"{server.url}/v1/default", headers={"x-request-id": "bad"})
+        answer = httpx.get(f"{server.url}/v1/default?key=a", headers={"x-request-id": "bad"})
         assert answer.json()["type"] == "/problems/misconfigured"
         assert line_of(server, "bad")["problem"] == "misconfigured"
         assert "sometimes" not in server.logged()

@@ -83,7 +83,7 @@ def settled(client: httpx.Client) -> int:
 
 def test_an_export_goes_back_in_unchanged_and_names_what_to_read_and_delete(client: httpx.Client) -> None:
     pairs = {key: f"value of {key}".encode() for key in ODD_KEYS} | {"bytes": bytes(range(256)), "none": b""}
-    body = lines_of(pairs)
+    body = lines_of(pairs).replace("\u2028".encode(), rb"\u2028")  # common readers of lines break there
     assert post(client, "set-many", body).json() == {"pairs": len(pairs)}
     assert exported(client) == body
     assert post(client, "get-many", body).content == body

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -63,6 +64,7 @@ def ask(
     method: str,
     target: str,
     body: SmallBody | bytes | object = b"",
+    /,
     **headers: str,
 ) -> Response:
     gateway = host if isinstance(host, Gateway) else Gateway(host)
@@ -125,6 +127,108 @@ def test_who_may_do_what(anonymous: str, authorization: str | None, reads: int, 
         assert dict(answer.headers)["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize(
+    ("token", "sent", "status"),
+    [
+        ("à", "à".encode(), 200),
+        ("à", b"\xe0", 200),
+        ("Å", "Å".encode(), 200),
+        ("Å", b"\xc5", 200),
+        ("\u0420", "\u0420".encode(), 200),
+        ("\u0420", b"?", 401),
+        ("a b", b"a b", 200),
+        ("a", b" a\t", 200),
+        ("a", b"\xa0a", 401),
+        ("a", b"a\x85", 401),
+        ("écrire", "écrire".encode(), 200),
+        ("écrire", b"\xe9crire", 200),
+        ("écrire", b"ecrire", 401),
+    ],
+)
+def test_a_token_is_any_text_in_either_coding(token: str, sent: bytes, status: int) -> None:
+    authorization = (b"Bearer " + sent).decode("latin-1")
+    for variable in "read_token", "write_token":
+        host = SmallHost(anonymous="none", **{variable: token})
+        answer = ask(host, "GET", "/v1/default?key=a", authorization=authorization)
+        assert answer.status == status
+
+
+FORBIDDEN = [
+    # allowed_hosts, headers, what is told
+    ("", {"sec_fetch_site": "cross-site"}, "cross-site"),
+    ("", {"sec_fetch_site": "same-site"}, "same-site"),
+    ("", {"sec_fetch_site": ""}, "page of another origin"),
+    ("", {"sec_fetch_site": "none, cross-site"}, "cross-site"),
+    ("", {"origin": "https://evil.example"}, "https://evil.example"),
+    ("", {"origin": "null"}, "null"),
+    ("", {"origin": ""}, "page of"),
+    ("", {"origin": "http://localhost:3001"}, "localhost:3001"),
+    ("", {"origin": "http://localhost"}, "http://localhost"),
+    ("", {"origin": "http://localhost.evil.example:3000"}, "evil.example"),
+    ("", {"origin": "http://evil@localhost:3000"}, "evil"),
+    ("", {"origin": "http://localhost:3000, http://evil.example"}, "evil"),
+    ("", {"origin": "file://localhost:3000"}, "file:"),
+    ("", {"origin": "http://localhost:3000", "sec_fetch_site": "cross-site"}, "cross-site"),
+    ("", {"origin": "https://evil.example", "sec_fetch_site": "same-origin"}, "evil.example"),
+    ("", {"origin": "http://a", "host": ""}, "no host"),
+    ("127.0.0.1", {}, "localhost:3000"),
+    ("localhost:3001", {}, "localhost:3001"),
+    ("localhost", {"host": "localhost.evil.example:3000"}, "evil.example"),
+    ("localhost", {"host": "evil.example", "origin": "http://evil.example"}, "evil.example"),
+    ("localhost", {"host": "localhost, evil.example"}, "evil.example"),
+    ("localhost", {"host": ""}, "no host"),
+]
+
+LET_IN = [
+    ("", {}),
+    ("", {"sec_fetch_site": "none"}),
+    ("", {"sec_fetch_site": "same-origin", "origin": "http://localhost:3000"}),
+    ("", {"origin": "HTTP://LOCALHOST:3000"}),
+    ("", {"origin": "https://kv.example", "host": "kv.example"}),
+    ("", {"origin": "https://kv.example", "host": "kv.example:443"}),
+    ("", {"origin": "http://kv.example", "host": "kv.example:80"}),
+    ("", {"origin": "http://[::1]:3000", "host": "[::1]:3000"}),
+    ("", {"host": "anything.example"}),
+    ("localhost", {}),
+    ("localhost:3000", {}),
+    ("LocalHost , [::1]\n127.0.0.1", {}),
+    ("LocalHost , [::1]\n127.0.0.1", {"host": "[::1]:3000"}),
+    ("LocalHost , [::1]\n127.0.0.1", {"host": "127.0.0.1"}),
+    ("localhost", {"host": "LOCALHOST:3000"}),
+]
+
+
+@pytest.mark.parametrize(("allowed_hosts", "headers", "told"), FORBIDDEN)
+def test_a_page_of_another_origin_may_do_nothing_without_a_token(
+    allowed_hosts: str, headers: dict[str, str], told: str
+) -> None:
+    bucket = Sqlite({"a": b"1"})
+    host = SmallHost(bucket, allowed_hosts=allowed_hosts, write_token="writer")
+    headers = {"host": "localhost:3000", **headers}
+    for method, target in (("DELETE", "?key=a"), ("GET", "?key=a"), ("GET", "/keys"), ("OPTIONS", "")):
+        answer = ask(host, method, f"/v1/default{target}", **headers)
+        assert code(answer) == "forbidden"
+        assert told in problem(answer)["detail"]
+        assert dict(answer.headers)["www-authenticate"] == "Bearer"
+        # A token cannot be guessed by a page, and says who asks.
+        asked = ask(host, method, f"/v1/default{target}", authorization="Bearer writer", **headers)
+        assert asked.status == (405 if method == "OPTIONS" else 200)
+        bucket.data["a"] = b"1"
+
+
+@pytest.mark.parametrize(("allowed_hosts", "headers"), LET_IN)
+def test_who_is_no_such_page_is_let_in(allowed_hosts: str, headers: dict[str, str]) -> None:
+    host = SmallHost(allowed_hosts=allowed_hosts)
+    answer = ask(host, "DELETE", "/v1/default?key=a", **{"host": "localhost:3000", **headers})
+    assert answer.status == 200
+
+
+def test_a_page_is_not_told_more_than_anyone_where_all_is_closed() -> None:
+    host = SmallHost(anonymous="none", write_token="writer", allowed_hosts="localhost")
+    answer = ask(host, "GET", "/v1/default?key=a", origin="https://evil.example", host="evil.example")
+    assert code(answer) == "unauthorized"
+
+
 def test_with_nothing_configured_all_is_closed_and_says_how_to_open() -> None:
     host = SmallHost(anonymous="")
     body = SmallBody([b"x" * 1_000] * 1_000)
@@ -156,12 +260,24 @@ def test_a_stranger_is_not_told_what_exists(path: str) -> None:
         ("max_key_bytes", " 7"),
         ("max_value_bytes", "9" * 5_000),
         ("max_answer_bytes", "0x10"),
+        ("read_token", "secret\n"),
+        ("write_token", "secret\r\n"),
+        ("write_token", " secret"),
+        ("write_token", "secret\u00a0"),
+        ("write_token", " "),
+        ("write_token", "\n"),
+        ("write_token", "two\nlines"),
+        ("allowed_hosts", "http://localhost"),
+        ("allowed_hosts", "localhost/path"),
+        ("allowed_hosts", "*.example"),
+        ("allowed_hosts", "::1"),
+        ("allowed_hosts", "localhost:port"),
     ],
 )
 def test_a_bad_setting_is_named(variable: str, value: str) -> None:
     answer = problem(ask(SmallHost(**{variable: value}), "GET", "/v1/default?key=a"))
     assert (answer["type"], answer["variable"]) == ("/problems/misconfigured", variable)
-    assert value not in answer["detail"]
+    assert value.strip() not in answer["detail"] or not value.strip() or value == "::1"
 
 
 def test_a_bad_setting_can_be_mended_without_a_restart() -> None:
@@ -191,9 +307,9 @@ def test_a_bad_setting_can_be_mended_without_a_restart() -> None:
         ("GET", "/v1/default/get_many", 404),
         ("GET", "/v1/default/None", 404),
         ("GET", "/v1/%ff/keys", 404),
-        ("GET", "/v1/default%2Fkeys", 403),
+        ("GET", "/v1/default%2Fkeys?key=a", 403),
         ("GET", "/v1/%2e%2e/keys", 403),
-        ("GET", "/v1/" + "x" * 10_000, 403),
+        ("GET", "/v1/" + "x" * 10_000 + "?key=a", 403),
         ("GET", "/v1/%64efault/ke%79s", 200),
         ("HEAD", "/v1/default/keys", 200),
         ("HEAD", "/v1/default/get-many", 405),
@@ -209,6 +325,104 @@ def test_every_path_and_method_has_its_answer(method: str, target: str, status: 
     assert answer.status == status
     if status == 405:
         assert dict(answer.headers)["allow"] in ("GET, DELETE, HEAD", "GET, HEAD", "POST")
+
+
+ASKED_WRONGLY: list[tuple[str, str, bytes, dict[str, str], str, str]] = [
+    # method, query, body, headers, code, what to send instead
+    ("GET", "", b"", {}, "malformed-query", "GET /v1/default?key=a&key=b"),
+    ("GET", "?encoding=base64", b"", {}, "malformed-query", "POST /v1/default/get-many"),
+    ("GET", "", b'{"keys": ["key1"]}', {"content_type": "application/json"}, "malformed-query", "/get-many"),
+    ("HEAD", "", b"", {}, "malformed-query", "/v1/default/keys"),
+    ("DELETE", "", b"", {}, "malformed-query", "DELETE /v1/default?key=a&key=b"),
+    ("DELETE", "", b'["key1"]', {"content_type": "application/json"}, "malformed-body", "/delete-many"),
+    (
+        "DELETE",
+        "",
+        b'{"keys": ["key1"]}',
+        {"content_type": "application/json"},
+        "malformed-body",
+        "/delete-many",
+    ),
+    (
+        "DELETE",
+        "",
+        b'{"key": "key1"}\n',
+        {"content_type": "application/x-ndjson"},
+        "malformed-body",
+        "/delete-many",
+    ),
+    ("DELETE", "?key=key1", b'{"keys": ["key2"]}', {}, "malformed-body", "/delete-many"),
+    ("DELETE", "?key=key1", b"x", {"transfer_encoding": "chunked"}, "malformed-body", "/delete-many"),
+]
+
+
+@pytest.mark.parametrize(("method", "query", "body", "headers", "expected", "told"), ASKED_WRONGLY)
+def test_a_shell_that_asks_wrongly_is_told_what_to_send(
+    method: str, query: str, body: bytes, headers: dict[str, str], expected: str, told: str
+) -> None:
+    bucket = Sqlite({"key1": b"1"})
+    answer = ask(SmallHost(bucket), method, f"/v1/default{query}", body, **headers)
+    assert (answer.status, code(answer)) == (400, expected)
+    assert told in problem(answer)["detail"]
+    assert (bucket.data, bucket.calls) == ({"key1": b"1"}, [])
+
+
+def test_an_empty_key_is_a_key() -> None:
+    bucket = Sqlite({"": b"1", "a": b"2"})
+    assert ask(SmallHost(bucket), "GET", "/v1/default?key=").status == 200
+    assert ask(SmallHost(bucket), "DELETE", "/v1/default?key").status == 200
+    assert bucket.data == {"a": b"2"}
+
+
+@pytest.mark.parametrize(
+    ("target", "left"),
+    [
+        ("/v1/default?key=a#x", ["a#x"]),
+        ("/v1/default?key=a%23x#y", ["a"]),
+        ("/v1/default?key=a#", ["a#x"]),
+        ("/v1/default?#key=a", None),
+        ("/v1/default#?key=a", None),
+    ],
+)
+def test_a_fragment_is_no_part_of_a_request(target: str, left: list[str] | None) -> None:
+    """Spin drops it before a component sees it, as RFC 9112 section 3.2 has it: so it is on every host."""
+    bucket = Sqlite({"a": b"1", "a#x": b"2"})
+    answer = ask(SmallHost(bucket), "DELETE", target)
+    if left is None:
+        assert code(answer) == "malformed-query"
+    assert list(bucket.data) == (left or ["a", "a#x"])
+
+
+REFUSED = "'\"\\/?#"
+
+
+@pytest.mark.parametrize("key", ["it's", 'a"b', "a\\b", "a/b", "a?", "#", "x" * 100 + "'"])
+def test_a_key_with_a_refused_character_never_gets_to_the_store(key: str) -> None:
+    bucket = Sqlite()
+    host = SmallHost(bucket, refused_characters=REFUSED)
+    pair = {"key": key, "value": "1"}
+    pairs = {"pairs": [{"key": "good", "value": "1"}, pair]}
+    lines = json.dumps(pair).encode() + b"\n"
+    query = f"/v1/default?key={quote(key, safe='')}"
+    requests: list[tuple[str, str, object, dict[str, str]]] = [
+        ("POST", "/v1/default/set-many", pairs, {}),
+        ("POST", "/v1/default/get-many", {"keys": ["good", key]}, {}),
+        ("POST", "/v1/default/delete-many", {"keys": ["good", key]}, {}),
+        ("GET", query, b"", {}),
+        ("DELETE", query, b"", {}),
+        *(
+            ("POST", f"/v1/default/{operation}", lines, {"content_type": "application/x-ndjson"})
+            for operation in ("set-many", "get-many", "delete-many")
+        ),
+    ]
+    for method, target, body, headers in requests:
+        answer = ask(host, method, target, body, **headers)
+        told = problem(answer)
+        assert (told["type"], told["status"]) == ("/problems/invalid-key", 400)
+        assert "refused_characters" in told["detail"]
+    assert (bucket.data, bucket.calls) == ({}, [])
+    good = ask(host, "POST", "/v1/default/set-many", {"pairs": [{"key": "good: é", "value": key}]})
+    assert (good.status, list(bucket.data)) == (200, ["good: é"])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from kv_batch import ndjson
 from kv_batch.errors import Problem
 from kv_batch.http import BodyCutShort
 from kv_batch.json_text import parse
+from kv_batch.mistaken import better_of_line
 from kv_batch.pairs import Pair, decode_key, decode_pair
 from kv_batch.place import Line
 from kv_batch.settings import Limits
@@ -72,6 +73,8 @@ PIECES = [
     '{"key": "' + "é" * 21 + '", "value": "b"}',
     '{"key": "a", "value": "' + "v" * 61 + '"}',
     '{"key": "", "value": ""}',
+    '{"end": {"pairs": 1}}',
+    '{"end":{"pairs":1}}',
 ]
 
 LINE = (
@@ -92,9 +95,12 @@ def one_by_one(block: bytes, first: int, decode: object) -> tuple[list[object], 
         if not text.strip(b" \t\r"):
             continue
         try:
-            items.append(decode(parse(text, Line(number)), LIMITS, Line(number)))  # type: ignore[operator]
+            document = parse(text, Line(number))
+            if json.loads(text) == {"end": {"pairs": 1}}:
+                continue
+            items.append(decode(document, LIMITS, Line(number)))  # type: ignore[operator]
         except Problem as problem:
-            return items, numbers, told(problem)
+            return items, numbers, told(better_of_line(problem, text, Line(number)))
         numbers.append(number)
     return items, numbers, None
 
@@ -191,12 +197,14 @@ class Pieces:
         pass
 
 
-def read_all(body: Pieces, limits: Limits = LIMITS) -> tuple[list[Pair], Problem | None]:
+def read_all(
+    body: Pieces, limits: Limits = LIMITS, *, ended: bool = False
+) -> tuple[list[Pair], Problem | None]:
     """The pairs of a body, and what ended it."""
     pairs: list[Pair] = []
 
     async def read() -> None:
-        async for lines in ndjson.read(body, limits, ndjson.decode_pairs):
+        async for lines in ndjson.read(body, limits, ndjson.decode_pairs, ended=ended):
             pairs.extend(lines.items)
             if lines.problem:
                 raise lines.problem
@@ -223,6 +231,93 @@ def test_of_a_body_cut_short_only_whole_lines_are_taken(cut: int) -> None:
     assert len(pairs) == sum(BODY[:cut].count(end) for end in (b"}\r\n", b'"}\n')), BODY[:cut]
     assert problem is not None
     assert (problem.code, problem.members) == ("malformed-body", {"line": 1 + BODY[:cut].count(b"\n")})
+
+
+A = '{"key": "a", "value": "1"}\n'
+END = '{"end": {"pairs": %d}}\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "pairs", "line", "without_demand"),
+    [
+        # What is said of the line where `?end=true` was given, and what where it was not.
+        ("", 0, 1, None),
+        (A, 1, 2, None),
+        (A * 2 + A.rstrip(), 3, 4, None),
+        (END % 0, 0, None, None),
+        (A * 3 + END % 3, 3, None, None),
+        (A * 3 + END.rstrip() % 3, 3, None, None),
+        (A + "\n \n" + A + END % 2 + "\n\n", 2, None, None),
+        (A * 2 + END % 2 + A + END % 1, 3, None, None),
+        (A * 2 + END % 2 + END % 0, 2, None, None),
+        (A * 2 + END % 2 + A, 3, 5, None),
+        (A * 2 + END % 3, 2, 3, 3),
+        (A * 2 + END % 1 + A, 2, 3, 3),
+        (A + END % 1 + A * 2 + END % 3 + A, 3, 5, 5),
+        (A + END % 0 + A, 1, 2, 2),
+        (A + '{"end": {"pairs": 1.5}}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": -1}}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": true}}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": "1"}}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": 1%s}}\n' % ("0" * 400), 1, 2, 2),
+        (A + '{"end": {"pairs": 1, "more": 1}}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": 1, "pairs": 1}}\n', 1, 2, 2),
+        (A + '{"end": {}}\n', 1, 2, 2),
+        (A + '{"end": 1}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": 1}, "key": "a", "value": "b"}\n', 1, 2, 2),
+        (A + '{"end": {"pairs": 1', 1, 2, 2),
+    ],
+)
+@pytest.mark.parametrize("step", [1, 7, 1_000])
+@pytest.mark.parametrize("crlf", [False, True])
+def test_an_end_line_closes_what_stands_before_it(
+    body: str, pairs: int, line: int | None, without_demand: int | None, step: int, crlf: bool
+) -> None:
+    text = body.replace("\n", "\r\n" if crlf else "\n").encode()
+    for ended, expected in (True, line), (False, without_demand):
+        pieces = [text[start : start + step] for start in range(0, len(text), step)]
+        got, problem = read_all(Pieces(pieces), ended=ended)
+        assert len(got) == pairs
+        assert (problem and problem.members["line"]) == expected
+        assert problem is None or problem.code == "malformed-body"
+
+
+@given(st.integers(0, 40), st.data())
+def test_a_body_that_was_cut_anywhere_is_found_out(count: int, data: st.DataObject) -> None:
+    text = (A * count + END % count).encode()
+    cut = data.draw(st.integers(0, len(text) - 2))  # the last newline may be missing
+    got, problem = read_all(Pieces([text[:cut]]), ended=True)
+    assert problem is not None
+    assert (problem.code, problem.members["line"]) == ("malformed-body", len(got) + 1)
+    assert len(got) == min(count, (cut + 1) // len(A))
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85"])
+def test_what_readers_of_lines_take_for_the_end_of_one_is_escaped(character: str) -> None:
+    pairs: dict[str, bytes | None] = {f"k{character}": f"v{character}\\{character}".encode(), "é": b"plain"}
+    for missing in {}, {"no": None}:
+        asked = {**pairs, **missing}
+        lines = ndjson.encode_pairs(asked, always_base64=False)
+        assert lines.decode().splitlines() == lines.decode().split("\n")[:-1]
+        assert [json.loads(line)["key"] for line in lines.decode().splitlines()] == list(asked)
+    lines = ndjson.encode_pairs(pairs, always_base64=False)
+    assert ndjson.decode_pairs(lines, 1, Limits()).items == list(pairs.items())
+    lines = ndjson.encode_pairs(pairs, always_base64=True)
+    assert len(lines.decode().splitlines()) == 2
+    large = {character: character.encode() * 400_000, "a": b"b"}
+    lines = ndjson.encode_pairs(large, always_base64=False)
+    assert len(lines.decode().splitlines()) == 2
+    assert ndjson.decode_pairs(lines, 1, Limits()).items == list(large.items())
+
+
+def test_a_byte_order_mark_is_skipped_at_the_start_alone() -> None:
+    mark, line = b"\xef\xbb\xbf", b'{"key": "a", "value": "1"}\n'
+    for step in 1, 2, 100:
+        text = mark + line * 2 + mark + line
+        got, problem = read_all(Pieces([text[start : start + step] for start in range(0, len(text), step)]))
+        assert got == [("a", b"1")] * 2
+        assert problem is not None
+        assert str(problem).startswith("Line 3 starts with a byte order mark (EF BB BF)")
 
 
 def test_a_line_that_cannot_be_good_is_not_waited_for() -> None:

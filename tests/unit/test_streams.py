@@ -397,3 +397,54 @@ def test_a_part_follows_the_size_of_the_values(sizes: list[int], about: int) -> 
         assert list(got) == sorted(bucket.data)
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("data", [{}, {"a": b"1"}, {f"k{number:05}": b"v" * 300 for number in range(9_000)}])
+def test_an_export_may_end_with_the_number_of_its_pairs(data: dict[str, bytes]) -> None:
+    plain = content(ask_all(Sqlite(data), "GET", "/v1/default/export"))
+    ended = content(ask_all(Sqlite(data), "GET", "/v1/default/export?end=true"))
+    assert ended == plain + b'{"end": {"pairs": %d}}\n' % len(data)
+    restored = Sqlite()
+    assert json.loads(content(send(restored, "set-many?end=true", ended))) == {"pairs": len(data)}
+    assert restored.data == data
+    asked = ask_all(restored, "POST", "/v1/default/get-many?end=true", ended, content_type=NDJSON)
+    assert content(asked) == plain
+    assert json.loads(content(send(restored, "delete-many?end=true", ended))) == {"keys": len(data)}
+    assert restored.data == {}
+
+
+@pytest.mark.parametrize("operation", ["set-many", "delete-many"])
+def test_an_import_that_was_cut_is_told_as_such(operation: str) -> None:
+    body = lines_of(numbered(30_000))
+    told = problem(send(Sqlite(), f"{operation}?end=true", body))
+    assert (told["status"], told["line"], told["applied"]) == (400, 30_001, 30_000)
+    assert "end line" in told["detail"]
+    told = problem(send(Sqlite(), operation, body + b'{"end": {"pairs": 30001}}\n'))
+    assert (told["line"], told["applied"]) == (30_001, 30_000)
+
+
+def test_a_get_many_of_a_cut_file_ends_with_the_problem() -> None:
+    body = lines_of(numbered(3))
+    asked = ask_all(Sqlite(), "POST", "/v1/default/get-many?end=true", body, content_type=NDJSON)
+    *pairs, last = map(json.loads, content(asked).splitlines())
+    assert len(pairs) == 3
+    assert (last["problem"]["type"], last["problem"]["line"]) == ("/problems/malformed-body", 4)
+    answer = ask_all(
+        Sqlite(), "POST", "/v1/default/get-many?end=true", body, content_type=NDJSON, accept=JSON
+    )
+    assert problem(answer)["line"] == 4
+
+
+def test_end_is_true_or_absent() -> None:
+    for target in "export?end=1", "export?end=", "export?end=true&end=true", "export?end=false":
+        assert problem(ask(SmallHost(), "GET", f"/v1/default/{target}"))["parameter"] == "end"
+    answer = ask(SmallHost(), "POST", "/v1/default/set-many?end=true", {"pairs": []})
+    assert answer.status == 200, "JSON has an end of its own"
+    assert problem(ask(SmallHost(), "GET", "/v1/default?key=a&end=true"))["parameter"] == "end"
+
+
+def test_an_export_that_fails_has_no_end_line() -> None:
+    data = {f"k{number:05}": b"v" * 20_000 for number in range(200)}
+    answer = content(ask_all(Failing(data, 2), "GET", "/v1/default/export?end=true"))
+    assert b'{"end"' not in answer
+    assert b'"/problems/store-failed"' in answer.splitlines()[-1]

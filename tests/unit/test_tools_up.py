@@ -202,9 +202,14 @@ def anonymous(scope: str) -> dict[str, str]:
 
 
 ACCESS: list[tuple[up.Listen, Mapping[str, str], str, str]] = [
-    (V4_HOST, {}, "write", "open to every program of this machine, for 127.0.0.1 is the loopback"),
-    (V6_HOST, {}, "write", "open to every program of this machine, for ::1 is the loopback"),
-    (V4_HOST, anonymous(""), "write", "open to every program of this machine, for 127.0.0.1 is the loopback"),
+    (V4_HOST, {}, "write", "open to every program of this machine, to no page of another site (127.0.0.1)"),
+    (V6_HOST, {}, "write", "open to every program of this machine, to no page of another site (::1)"),
+    (
+        V4_HOST,
+        anonymous(""),
+        "write",
+        "open to every program of this machine, to no page of another site (127.0.0.1)",
+    ),
     (V4_HOST, anonymous("none"), "none", "closed: every request is answered 401 until there is a token"),
     (V4_HOST, anonymous("read"), "read", "anyone on this machine may read, as SPIN_VARIABLE_ANONYMOUS says"),
     (V4_HOST, READ, "none", "with a token"),
@@ -252,6 +257,24 @@ def test_opening_it_to_others_takes_a_second_word(
 
     assert message in str(refusal.value)
     assert refusal.value.exit_code == 2
+
+
+NAMES: list[tuple[up.Listen, Mapping[str, str], str]] = [
+    (V4_HOST, {}, "localhost, 127.0.0.1, [::1]"),
+    (V6_HOST, {}, "localhost, 127.0.0.1, [::1]"),
+    (up.Listen("127.0.0.2", 3000), {}, "localhost, 127.0.0.1, [::1], 127.0.0.2"),
+    (V4_HOST, {up.ALLOWED_HOSTS: "kv.internal"}, "kv.internal"),
+    (V4_HOST, {up.ALLOWED_HOSTS: ""}, ""),
+    (OPEN, {}, ""),
+    (OPEN, {up.ALLOWED_HOSTS: "kv.example"}, "kv.example"),
+]
+
+
+@pytest.mark.parametrize(("listen", "variables", "hosts"), NAMES)
+def test_the_loopback_answers_to_its_own_names(
+    listen: up.Listen, variables: Mapping[str, str], hosts: str
+) -> None:
+    assert up.allowed_hosts(listen, variables) == hosts
 
 
 DOTENV = """\
@@ -352,7 +375,8 @@ def run_up(
 
 SPIN_41 = """\
 if [ "$1" = --version ]; then echo 'spin 4.1.0-pre0 (94a8fc8a 2026-08-21)'; exit; fi
-echo "spin $*"; echo "anonymous=$SPIN_VARIABLE_ANONYMOUS"; echo 'useful' >&2; exit 7"""
+echo "spin $*"; echo "anonymous=$SPIN_VARIABLE_ANONYMOUS"; echo "hosts=$SPIN_VARIABLE_ALLOWED_HOSTS"
+echo 'useful' >&2; exit 7"""
 
 
 REUSE = "--max-instance-reuse-count 10000"
@@ -368,10 +392,11 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
         "make -s build/kv-batch.wasm, flags .",
         f"host:    Spin 4.1.0-pre0 ({tmp_path}/bin/spin)",
         f"data:    {tmp_path}/data/sqlite_key_value.db",
-        "access:  open to every program of this machine, for 127.0.0.1 is the loopback",
+        "access:  open to every program of this machine, to no page of another site (127.0.0.1)",
         f"try:     curl --json '{JSON}' http://127.0.0.1:{port}/v1/default/set-many",
         f"spin up --from spin.toml --listen 127.0.0.1:{port} --state-dir {tmp_path}/data {REUSE}",
         "anonymous=write",
+        "hosts=localhost, 127.0.0.1, [::1]",
     ]
     assert done.stderr == "useful\n"
     assert done.returncode == 7, "the exit code is the host's own"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import schemathesis
 from hypothesis import strategies as st
@@ -33,6 +34,12 @@ def before_load_schema(_: schemathesis.HookContext, raw_schema: dict[str, Any]) 
                 operation["requestBody"]["content"].get(NDJSON, {}).pop("example", None)
 
 
+@schemathesis.hook
+def filter_query(_: schemathesis.HookContext, query: dict[str, Any] | None) -> bool:
+    """A request line of over 64 KiB is refused by the host itself: Spin says 414, the embedded one 400."""
+    return len(urlencode(query or {}, doseq=True)) < 60_000
+
+
 @schemathesis.deserializer(NDJSON)
 def _as_text(_: schemathesis.DeserializationContext, response: schemathesis.Response) -> str:
     return response.content.decode()
@@ -42,12 +49,14 @@ def _as_text(_: schemathesis.DeserializationContext, response: schemathesis.Resp
 def lines_are_pairs(
     _: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case[Any]
 ) -> None:
-    """Each line of an NDJSON answer is a pair, a missing key, or a count."""
+    """Each line of an NDJSON answer is a pair, a missing key, a count, or an end line."""
     if NDJSON not in response.headers.get("content-type", []):
         return
     counts = "Many" in case.operation.definition.raw["operationId"] and case.method in ("POST", "DELETE")
     for line in response.content.splitlines():
         members = json.loads(line)
-        if set(members) <= {"pairs", "keys"} and counts:
+        if (set(members) <= {"pairs", "keys"} and counts) or set(members) == {"end"}:
+            continue
+        if set(members) == {"problem"} and case.query.get("end"):  # the body had no end line
             continue
         assert set(members) in ({"key", "value"}, {"key", "value", "encoding"}), line[:100]

@@ -1,0 +1,149 @@
+"""What a refused body is instead of what it was sent as: gzip data, UTF-16, the file of another tool.
+
+A client that sends one of these learns little from "is not JSON". Only the words of a refusal are changed
+here: what is accepted is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from kv_batch.errors import Problem
+from kv_batch.media import JSON, NDJSON
+from kv_batch.place import Line
+
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8. One at the start of a body is skipped."""
+
+_STARTS = (
+    # UTF-32 before UTF-16, whose little-endian mark is the first half of the other's.
+    (b"\xff\xfe\0\0", "a UTF-32 byte order mark (FF FE 00 00). Send UTF-8: iconv -f UTF-32 -t UTF-8."),
+    (b"\0\0\xfe\xff", "a UTF-32 byte order mark (00 00 FE FF). Send UTF-8: iconv -f UTF-32 -t UTF-8."),
+    (b"\xff\xfe", "a UTF-16 byte order mark (FF FE). Send UTF-8: iconv -f UTF-16 -t UTF-8."),
+    (b"\xfe\xff", "a UTF-16 byte order mark (FE FF). Send UTF-8: iconv -f UTF-16 -t UTF-8."),
+    (b"\x1f\x8b", "gzip data (1F 8B). Send it with content-encoding: gzip, or unpack it: gzip -dc."),
+    (b"\x28\xb5\x2f\xfd", "zstd data (28 B5 2F FD). Unpack it: zstd -dc. Only gzip may be sent packed."),
+    (b"PK\x03\x04", "a zip archive (PK). Unpack it: unzip -p. Only gzip may be sent packed."),
+    (b"BZh", "bzip2 data (BZh). Unpack it: bzip2 -dc. Only gzip may be sent packed."),
+    (b"\xfd7zXZ", "xz data (FD 37 7A 58 5A). Unpack it: xz -dc. Only gzip may be sent packed."),
+    (BOM, "a byte order mark (EF BB BF), which is skipped only at the start of a body. Remove it."),
+)
+
+_LOOKED_AT = 64 * 1024
+"""Bytes of a body or line that are looked at."""
+
+_TWO_LINES = re.compile(rb"\s*\{[^\n]*\}[ \t\r]*\n\s*\{")
+"""An object on a line, and another on the next. No JSON has that."""
+
+_TWO_OBJECTS = re.compile(rb'\}[ \t\r]*,?[ \t\r]*\{[ \t\r]*"')
+"""Where one object may end and another begin."""
+
+_LISTS = re.compile(rb'\s*\{\s*"(keys|pairs)"\s*:')
+"""The start of a JSON body."""
+
+_CONSUL = re.compile(rb'\s*\[\s*\{[^}]*"flags"\s*:', re.IGNORECASE)
+_KEY_NAMES = re.compile(rb'\s*\[\s*\{\s*"name"\s*:')
+_STRINGS = re.compile(rb'\s*\[\s*"')
+
+
+def better_of_body(problem: Problem, body: bytes, name: str) -> Problem:
+    """Why a JSON body was refused, in better words where it is something else.
+
+    Args:
+        problem: Why it was refused.
+        body: All of it.
+        name: Of the list that it must have: "keys" or "pairs".
+    """
+    start = body[:_LOOKED_AT]
+    told = _encoded(start)
+    if told is not None:
+        told = f"The body {told}"
+    elif not start.strip():
+        told = f'The body is empty, and must be {{"{name}": […]}}. Was a file meant, with curl --json @FILE?'
+    elif _TWO_LINES.match(start):
+        told = (
+            "The body has a JSON object on a line and another on the next: that is NDJSON. "
+            f"Send it with content-type: {NDJSON}."
+        )
+    elif problem.code != "malformed-body":
+        return problem
+    elif start.lstrip().startswith(b"[") and problem.__cause__ is None:
+        told = f'The body must be {{"{name}": […]}}, and it is an array. {_from_array(start, name)}'
+    elif problem.members.get("pointer") in ("/key", "/value", "/end"):
+        told = (
+            f'The body must be {{"{name}": […]}}, and it is a single pair. '
+            f"A line of NDJSON needs content-type: {NDJSON}."
+        )
+    else:
+        return problem
+    return Problem("malformed-body", told, {"pointer": problem.members.get("pointer", "")})
+
+
+def _from_array(start: bytes, name: str) -> str:
+    """How an array is made the body that it should be."""
+    if _KEY_NAMES.match(start):
+        return "wrangler kv key list writes it so. Make it a body: jq '{keys: [.[].name]}'."
+    if name == "keys":
+        items = "." if _STRINGS.match(start) else "[.[].key]"
+        return f"wrangler kv bulk takes it so. Make it a body: jq '{{keys: {items}}}'."
+    if _CONSUL.match(start):
+        return (
+            "consul kv export writes it so. Make it a body: "
+            """jq '{pairs: [.[] | {key, value, encoding: "base64"}]}'."""
+        )
+    return (
+        "wrangler kv bulk put takes it so. Make it a body: "
+        """jq '{pairs: [.[] | {key, value} + if .base64 then {encoding: "base64"} else {} end]}'."""
+    )
+
+
+def better_of_line(problem: Problem, line: bytes, place: Line) -> Problem:
+    """Why a line of NDJSON was refused, in better words where it is something else."""
+    if problem.code != "malformed-body":
+        return problem
+    start = line[:_LOOKED_AT]
+    told = _encoded(start)
+    if told is None:
+        told = _no_line(problem, start)
+    return problem if told is None else Problem("malformed-body", f"{place} {told}", place.where())
+
+
+def _no_line(problem: Problem, line: bytes) -> str | None:
+    text = line.strip()
+    if text.startswith(b"["):
+        return "starts an array, and each line must be an object. Put each item on a line: jq -c '.[]'."
+    if text == b"{":
+        return "starts an object that goes on in the next line. Put each object on one line: jq -c ."
+    if lists := _LISTS.match(line):
+        name = lists[1].decode()
+        items = ".pairs[]" if name == "pairs" else ".keys[] | {key: .}"
+        return (
+            f'is a JSON body: {{"{name}": […]}}. Send it with content-type: {JSON}, '
+            f"or put each item on a line: jq -c '{items}'."
+        )
+    cause = problem.__cause__
+    if isinstance(cause, json.JSONDecodeError):
+        rest = cause.doc[cause.pos : cause.pos + 100].lstrip(" \t\r,")
+        two = cause.msg == "Extra data" and rest.startswith("{")
+    else:
+        two = "more values" in problem.detail and _TWO_OBJECTS.search(line) is not None
+    if two:
+        return (
+            "has more than one object, and a newline must stand between them. "
+            "curl takes newlines out with -d, and keeps them with --data-binary."
+        )
+    return None
+
+
+def _encoded(start: bytes) -> str | None:
+    """What bytes start with that are no text in UTF-8."""
+    for mark, what in _STARTS:
+        if start.startswith(mark):
+            return f"starts with {what}"
+    # JSON starts with a character of ASCII, which has a zero byte beside it in UTF-16.
+    if start[:1] == b"\0" != start[1:2] != b"":
+        return "looks like UTF-16 (00 before its first character). Send UTF-8: iconv -f UTF-16BE -t UTF-8."
+    if start[1:2] == b"\0" != start[:1]:
+        return "looks like UTF-16 (00 behind its first character). Send UTF-8: iconv -f UTF-16LE -t UTF-8."
+    return None
