@@ -31,6 +31,7 @@ from wit_world.imports import (
 from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 
 from kv_batch import linger
+from kv_batch.bucket import Clock
 from kv_batch.gateway import Gateway
 from kv_batch.http import BodyCutShort, Chunks, Request, Response, header_map
 from kv_batch.wit import Asynchronous, Wit, WitBucket, open_bucket
@@ -62,7 +63,7 @@ WIT = Wit(
     wasi_keyvalue_store,
     batch,
     Err,
-    Asynchronous(key_value, wait, componentize_py_async_support.spawn),
+    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn),
 )
 
 

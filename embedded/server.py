@@ -173,6 +173,9 @@ class Application:
             # The host has waited long enough. The connection closes; the thread is left where it is.
             exchange.gone = True
             return
+        except BaseException:
+            self.answering -= 1
+            raise
         self.answering -= 1
 
     def _answer(

@@ -134,7 +134,7 @@ class SqliteBucket:
                     [(self._label, key, value) for key, value in pairs],
                 )
                 connection.execute("COMMIT")
-            except sqlite3.Error:
+            except BaseException:  # whatever it is: the connection is the next caller's
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise

@@ -4,9 +4,11 @@
     ├── StoreError              the host or its backend would not do what was asked
     │   ├── NoSuchStore         the host knows no store of that name
     │   ├── StoreNotGranted     the component may not open it
-    │   ├── StoreBusy           the host said "too many requests"
-    │   ├── StoreSilent         the store is not there, so the call was not made
-    │   └── StoreFailed         anything else, in the host's own words
+    │   ├── StoreBusy           it takes no more now: "too many requests", a locked database
+    │   ├── StoreSilent         the store does not answer, so the call was not made
+    │   ├── StoreFailed         anything else, in the host's own words
+    │   │   └── ResultTooLarge  what was asked for is more than the host hands over in one call
+    │   └── KeysFailed          a write made key by key, some of which failed: which, and why each
     ├── BatchFailed             set_many or delete_many did a part of its work: which part
     ├── StreamFailed            the same of a stream of lines
     └── Problem                 what a client is told (RFC 9457); made by the decoders and the routes
@@ -47,7 +49,16 @@ class StoreNotGranted(StoreError):
 
 
 class StoreBusy(StoreError):
-    """The host limits how many calls are under way at once, and this one was over it."""
+    """The store takes no more calls now: over a limit of the host or of the backend, or locked by another.
+
+    Attributes:
+        made: Whether a part of the call may have been done. Where the host itself refused it, or a database
+            was locked, nothing was.
+    """
+
+    def __init__(self, reason: str, key: str | None = None, *, made: bool = False) -> None:
+        super().__init__(reason, key)
+        self.made = made
 
 
 class StoreSilent(StoreError):
@@ -56,6 +67,22 @@ class StoreSilent(StoreError):
 
 class StoreFailed(StoreError):
     """`error::other`: an implementation-specific error, such as I/O."""
+
+
+class ResultTooLarge(StoreFailed):
+    """The values, or the names of the keys, are more bytes than the host hands over in one call."""
+
+
+class KeysFailed(StoreError):
+    """A write that was made key by key: what is not named here was applied.
+
+    Attributes:
+        failed: The error of each key that failed, by itself.
+    """
+
+    def __init__(self, failed: Mapping[str, StoreError]) -> None:
+        super().__init__(next(iter(failed.values())).reason)
+        self.failed = failed
 
 
 class BatchFailed(KvBatchError):
@@ -69,6 +96,8 @@ class BatchFailed(KvBatchError):
             store holds the old value or the new.
         not_attempted: Keys that were in no call: the store holds what it held.
         cause: The last error of a call that was not tried again in parts.
+        by_themselves: Those of `failed` whose reason is their own: no other key was in their call, and the
+            store was not given up for it.
     """
 
     def __init__(
@@ -77,6 +106,7 @@ class BatchFailed(KvBatchError):
         failed: list[tuple[str, str]],
         not_attempted: list[str],
         cause: StoreError,
+        by_themselves: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(
             f"{len(applied)} applied, {len(failed)} failed, {len(not_attempted)} not attempted: "
@@ -86,6 +116,7 @@ class BatchFailed(KvBatchError):
         self.failed = failed
         self.not_attempted = not_attempted
         self.cause = cause
+        self.by_themselves = by_themselves
 
 
 class StreamFailed(KvBatchError):
@@ -94,10 +125,9 @@ class StreamFailed(KvBatchError):
     Attributes:
         cause: What is wrong with the line that ended it, or the last error of the store.
         applied: How many lines were applied.
-        failed: (key, reason) of the keys that were in a call which failed: the store holds the old value or
-            the new.
-        resume_line: The first line that the store did not take, from 1: all before it are applied. None
-            where it took all that it was given.
+        failed: (key, reason) of the keys that failed by themselves: the store holds the old value or the new.
+        resume_line: The first line, from 1, that is neither applied nor in `failed`: where to go on. None
+            where there is none.
     """
 
     def __init__(

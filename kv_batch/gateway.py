@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from kv_batch import openapi
 from kv_batch.auth import require, scope_of
+from kv_batch.batch import Retry
 from kv_batch.errors import Problem
 from kv_batch.host import Host
 from kv_batch.http import Request, Response
@@ -21,7 +22,7 @@ from kv_batch.media import JSON
 from kv_batch.problems import answer
 from kv_batch.record import CountedBody, LoggedBody, Record
 from kv_batch.routes import ROUTES, Call
-from kv_batch.settings import Access, Limits
+from kv_batch.settings import Access, Limits, retry_seconds
 from kv_batch.stores import Store, Stores
 
 
@@ -34,6 +35,7 @@ class Gateway:
         # Read once an instance; a bad value is read again, and told again, at each request.
         self._access: Access | None = None
         self._limits: Limits | None = None
+        self._retry_seconds: float | None = None
 
     async def handle(self, request: Request) -> Response:
         """The answer to a request. Whatever goes wrong is an answer too: no exception leaves."""
@@ -80,7 +82,10 @@ class Gateway:
         require(scope, needed)
         if self._limits is None:
             self._limits = Limits.of(self._host.config)
-        return await route(Call(request, Store(label, self._stores, record), self._limits, record))
+        if self._retry_seconds is None:
+            self._retry_seconds = retry_seconds(self._host.config)
+        store = Store(label, self._stores, record, Retry(self._retry_seconds))
+        return await route(Call(request, store, self._limits, record))
 
 
 def _allow(request: Request, method: str, methods: Collection[str]) -> None:

@@ -143,13 +143,19 @@ def _stream_failed(error: StreamFailed) -> Problem:
     cause = error.cause
     resume: dict[str, object] = {}
     told = f"All lines before it are applied ({error.applied})."
+    if error.failed or isinstance(cause, StoreError):
+        told = (
+            f"Lines applied: {error.applied}; keys that failed by themselves, whose state is unknown: "
+            f"{len(error.failed)}."
+        )
     if error.resume_line is not None:
         resume["resume_line"] = error.resume_line
-        told = (
-            f"Lines applied: {error.applied}; keys that failed, whose state is unknown: {len(error.failed)}. "
-            f"All before line {error.resume_line} is done: send again what is from there on "
+        told += (
+            f" All other lines before line {error.resume_line} are applied: send again what is from there on "
             f"(tail -n +{error.resume_line}), or everything."
         )
+    elif error.failed:
+        told += f" All other lines{'' if isinstance(cause, StoreError) else ' before it'} are applied."
     if isinstance(cause, StoreError):
         return _write_failed(cause, error.failed, told, applied=error.applied, **resume)
     if error.failed:

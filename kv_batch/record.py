@@ -44,6 +44,7 @@ class Record:
         status: That of the answer.
         problem: The code of what went wrong, also where the answer had begun; None where nothing did.
         host_calls: How often the store's host was called.
+        retries: How many of these calls were made again, since the store was busy.
     """
 
     def __init__(self, method: str, headers: Mapping[str, str]) -> None:
@@ -60,6 +61,7 @@ class Record:
         self.status = 0
         self.problem: str | None = None
         self.host_calls = 0
+        self.retries = 0
         self._raised: str | None = None
         self._seconds: dict[Phase, float] = {"decode": 0, "store": 0, "encode": 0, "send": 0}
         self._phase: Phase = "decode"
@@ -98,6 +100,7 @@ class Record:
             "bytes_in": self.received,
             "bytes_out": self.sent,
             "host_calls": self.host_calls,
+            "retries": self.retries,
             "ms": round(1000 * (self._since - self._start), 3),
             "decode_ms": self._milliseconds("decode"),
             "store_ms": self._milliseconds("store"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from kv_batch import coding, ndjson, streams
-from kv_batch.batch import read_parts
+from kv_batch.batch import list_keys, read_parts
 from kv_batch.bucket import Bucket
 from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
@@ -127,8 +127,7 @@ async def get_keys(call: Call) -> Response:
         count = int(limit)
     else:
         raise malformed("limit", f"must be a whole number from 1 to {LONGEST_PAGE}")
-    keys = await call.store.do(lambda bucket: bucket.list_keys())
-    keys = sorted(key for key in keys if key.startswith(prefix)) if prefix else sorted(keys)
+    keys = await call.store.do(lambda bucket: list_keys(bucket, prefix, retry=call.store.retry))
     start = 0 if after is None else bisect.bisect_right(keys, after)
     page = keys[start : start + count]
     call.record.keys += len(page)
@@ -159,7 +158,7 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     async def read(bucket: Bucket) -> list[bytes | None]:
         values: dict[str, bytes | None] = {}
         size = 0
-        async for part in read_parts(bucket, keys):
+        async for part in read_parts(bucket, keys, retry=call.store.retry):
             # The answer cannot be smaller than what it holds: a too large one is refused early.
             size += sum(map(len, filter(None, part.values())))
             if size > most:

@@ -114,6 +114,25 @@ def _hosts(variable: str, config: Config) -> frozenset[str]:
     return hosts
 
 
+RETRY_SECONDS = 10.0
+"""Seconds for which a busy store is asked again, unless the variable `retry_seconds` says otherwise."""
+
+
+def retry_seconds(config: Config) -> float:
+    """For how long a request asks a busy store again; 0 for never.
+
+    Raises:
+        Problem: `misconfigured`.
+    """
+    text = config("retry_seconds") or ""
+    if not text:
+        return RETRY_SECONDS
+    # Four digits: over two hours.
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
+        return float(text)
+    raise _misconfigured("retry_seconds", "it must be a number of seconds from 0 to 9999, such as 10 or 0.5")
+
+
 def _limit(variable: str, text: str) -> int:
     # Ten digits: the guest's address space is 4 GiB, so nothing larger could be kept.
     if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) > 0:

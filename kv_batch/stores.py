@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from kv_batch import ndjson
-from kv_batch.batch import delete_many, set_many
-from kv_batch.bucket import Bucket, Learned
+from kv_batch.batch import Retry, delete_many, set_many
+from kv_batch.bucket import Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreSilent
 from kv_batch.host import Host
 from kv_batch.pairs import Pair
 from kv_batch.record import Record
 
 Item = TypeVar("Item")
+Items = TypeVar("Items", contravariant=True)  # noqa: PLC0105 - its name is its meaning
 Result = TypeVar("Result")
 
 
@@ -37,6 +38,12 @@ class Stores:
         return await operation(bucket)
 
 
+class Contract(Protocol[Items]):
+    """set_many or delete_many of `kv_batch.batch`."""
+
+    def __call__(self, bucket: Bucket, items: Items, /, *, retry: Retry) -> Awaitable[None]: ...
+
+
 @dataclass(frozen=True)
 class Write(Generic[Item]):
     """set-many or delete-many, of pairs or of keys.
@@ -48,7 +55,7 @@ class Write(Generic[Item]):
         counted: What an answer calls the items.
     """
 
-    contract: Callable[[Bucket, list[Item]], Awaitable[None]]
+    contract: Contract[list[Item]]
     key_of: Callable[[Item], str]
     decode_lines: ndjson.Decode[Item]
     counted: str
@@ -68,6 +75,10 @@ class _Counted:
     @property
     def learned(self) -> Learned:
         return self._bucket.learned
+
+    @property
+    def clock(self) -> Clock:
+        return self._bucket.clock
 
     async def get(self, key: str) -> bytes | None:
         self._record.host_calls += 1
@@ -96,11 +107,16 @@ class _Counted:
 
 @dataclass(frozen=True)
 class Store:
-    """A store, as a request reaches it by its label."""
+    """A store, as a request reaches it by its label.
+
+    Attributes:
+        retry: How the request bears a busy store.
+    """
 
     label: str
     stores: Stores
     record: Record
+    retry: Retry = field(default_factory=Retry)
 
     async def do(self, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
         """Does something with the bucket.
@@ -112,6 +128,7 @@ class Store:
         try:
             return await self.stores.do(self.label, lambda bucket: operation(_Counted(bucket, self.record)))
         finally:
+            self.record.retries = self.retry.count
             self.record.enter(before)
 
     async def write(self, write: Write[Item], items: list[Item]) -> None:
@@ -123,6 +140,6 @@ class Store:
         """
         self.record.keys += len(items)
         try:
-            await self.do(lambda bucket: write.contract(bucket, items))
+            await self.do(lambda bucket: write.contract(bucket, items, retry=self.retry))
         except (StoreBusy, StoreFailed, StoreSilent) as error:
             raise BatchFailed([], [], list(dict.fromkeys(map(write.key_of, items))), error) from error

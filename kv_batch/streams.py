@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 from kv_batch import ndjson
-from kv_batch.batch import GROWTH, Read
+from kv_batch.batch import GROWTH, Read, list_keys
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreError, StoreNotGranted, StreamFailed
 from kv_batch.problems import MOST_FAILED
@@ -64,7 +64,7 @@ class _LineWriter(Generic[Item]):
     Attributes:
         applied: How many lines were applied.
         failed: (key, reason) of those that failed, each by itself.
-        resume_line: The first line that is not known to be applied; None while there is none.
+        resume_line: The first line that is neither applied nor in `failed`; None while there is none.
         cause: The last error of the store; None while there is none.
     """
 
@@ -107,8 +107,9 @@ class _LineWriter(Generic[Item]):
             await self._store.write(self._write, items)
         except BatchFailed as error:
             self._take_note(items, list(chain.from_iterable(blocks)), error)
-            # One key that cannot be written is no reason to stop; a store that takes none is.
-            if error.not_attempted or not error.applied or len(self.failed) > MOST_FAILED:
+            # Keys that cannot be written are no reason to stop, as long as all of them can be named; a store
+            # that was given up is.
+            if self.resume_line is not None or len(self.failed) >= MOST_FAILED:
                 raise self.failure(error.cause) from error
         except (NoSuchStore, StoreNotGranted) as error:
             if not self.applied and not self.failed:
@@ -120,10 +121,14 @@ class _LineWriter(Generic[Item]):
 
     def _take_note(self, items: list[Item], numbers: list[int], error: BatchFailed) -> None:
         applied = set(error.applied)
-        done = [key in applied for key in map(self._write.key_of, items)]
-        self.applied += sum(done)
-        self.failed += error.failed
-        self.resume_line = self.resume_line or numbers[done.index(False)]
+        named = [each for each in error.failed if each[0] in error.by_themselves]
+        self.failed += named[: MOST_FAILED - len(self.failed)]
+        keys = list(map(self._write.key_of, items))
+        self.applied += sum(map(applied.__contains__, keys))
+        done = applied.union(key for key, _ in self.failed)
+        self.resume_line = next(
+            (line for key, line in zip(keys, numbers, strict=True) if key not in done), None
+        )
         self.cause = error.cause
 
 
@@ -136,7 +141,7 @@ async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> 
         Problem: a line is bad, or the body was cut short; the lines before it are answered.
         StoreError: as get_many.
     """
-    read = Read([], PART_BYTES)
+    read = Read([], PART_BYTES, store.retry)
     async for lines in blocks:
         async for chunk in _read(store, read, lines.items, always_base64):
             yield chunk
@@ -150,7 +155,7 @@ async def read_keys(store: Store, keys: list[str], always_base64: bool) -> Async
     Raises:
         StoreError: as get_many.
     """
-    async for chunk in _read(store, Read([], PART_BYTES), keys, always_base64):
+    async for chunk in _read(store, Read([], PART_BYTES, store.retry), keys, always_base64):
         yield chunk
 
 
@@ -163,11 +168,8 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
     Raises:
         StoreError: the keys cannot be listed, or a part of the values not be read.
     """
-    keys = await store.do(lambda bucket: bucket.list_keys())
-    if prefix:
-        keys = [key for key in keys if key.startswith(prefix)]
-    keys.sort()
-    read = Read(keys, PART_BYTES)
+    keys = await store.do(lambda bucket: list_keys(bucket, prefix, retry=store.retry))
+    read = Read(keys, PART_BYTES, store.retry)
     while read.left:
         pairs = await store.do(read.next)
         if None in pairs.values():
@@ -179,11 +181,12 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
 async def _read(
     store: Store, read: Read, keys: list[str], always_base64: bool
 ) -> AsyncGenerator[bytes, None]:
-    for run in _without_repeats(keys):
-        read.keys, read.start = run, 0
-        while read.left:
-            pairs = await store.do(read.next)
-            for piece in _pieces(pairs, read.size):
+    read.go_on(keys)
+    while read.left:
+        values = await store.do(read.next)
+        # A key that comes again in a part was asked for once, and is answered each time.
+        for run in [values] if len(values) == len(read.part) else _runs(read.part, values):
+            for piece in _pieces(run, read.size):
                 yield _lines(store, piece, always_base64)
 
 
@@ -214,15 +217,12 @@ def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, byt
         yield piece
 
 
-def _without_repeats(keys: list[str]) -> Iterator[list[str]]:
-    """The keys, cut where one comes again: a value that many lines ask for is not held for all of them."""
-    if len(set(keys)) == len(keys):
-        yield keys
-        return
-    run: dict[str, None] = {}
+def _runs(keys: Sequence[str], values: dict[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:
+    """The pairs of the keys in their order, cut where one comes again."""
+    run: dict[str, bytes | None] = {}
     for key in keys:
         if key in run:
-            yield list(run)
+            yield run
             run = {}
-        run[key] = None
-    yield list(run)
+        run[key] = values[key]
+    yield run

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from kv_batch.bucket import Learned
-from kv_batch.errors import StoreFailed
+from kv_batch.bucket import Clock, Learned
+from kv_batch.errors import ResultTooLarge, StoreFailed
+from tests.clock import VirtualTime
 
 HOST_CAP = 128 * 1024 * 1024
 """Bytes that Spin lets one result hold."""
@@ -22,6 +23,7 @@ class Sqlite:
     Attributes:
         data: What is stored.
         calls: Every call, as its name and the number of its keys.
+        time: Virtual, as its clock shows it.
     """
 
     cap = HOST_CAP
@@ -29,11 +31,16 @@ class Sqlite:
     def __init__(self, data: dict[str, bytes] | None = None) -> None:
         self.data = dict(data or {})
         self.calls: list[tuple[str, int]] = []
+        self.time = VirtualTime()
         self._learned = Learned()
 
     @property
     def learned(self) -> Learned:
         return self._learned
+
+    @property
+    def clock(self) -> Clock:
+        return self.time.clock
 
     def note(self, name: str, keys: Sequence[object]) -> None:
         self.calls.append((name, len(keys)))
@@ -55,7 +62,7 @@ class Sqlite:
             (key, self.data[key]) for key in sorted(set(keys), reverse=True) if key in self.data
         ]
         if sum(len(key) + len(value or b"") for key, value in found) > self.cap:
-            raise StoreFailed(f"query result exceeds limit of {self.cap} bytes")
+            raise ResultTooLarge(f"query result exceeds limit of {self.cap} bytes")
         return found
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
@@ -90,20 +97,22 @@ class Redis(Sqlite):
 class DynamoDb(Sqlite):
     """100 keys to a read and 25 to a write; no key twice; no empty key."""
 
+    most_read, most_written = 100, 25
+
     def check(self, key: str) -> None:
         if not key:
             raise StoreFailed("ValidationException: a key may not be an empty string")
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        self._refuse(keys, 100)
+        self._refuse(keys, self.most_read)
         return await super().get_many(keys)
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        self._refuse([key for key, _ in pairs], 25)
+        self._refuse([key for key, _ in pairs], self.most_written)
         await super().set_many(pairs)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        self._refuse(keys, 25)
+        self._refuse(keys, self.most_written)
         await super().delete_many(keys)
 
     def _refuse(self, keys: Sequence[str], most: int) -> None:

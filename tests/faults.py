@@ -23,10 +23,11 @@ from zlib import crc32
 from hypothesis import strategies as st
 
 from embedded.store import StoreError
-from kv_batch.batch import GIVE_UP_AFTER, SMALLEST_STEP
-from kv_batch.bucket import Learned
+from kv_batch.batch import PROBE_KEY
+from kv_batch.bucket import LIMIT_EXPIRES, SMALLEST_LIMIT, Clock, Learned, Limit
 from kv_batch.errors import StoreSilent
 from kv_batch.wit import store_error
+from tests.clock import VirtualTime
 from tests.wit_types import wasi_keyvalue_store
 
 ANY_NUMBER = 1 << 30
@@ -34,8 +35,12 @@ ANY_NUMBER = 1 << 30
 MOST_WHILE_DOWN = 25
 """Calls that one operation may make to a store that is down: a path of halves, and its leaves."""
 
+MOST_RETRIES = 15
+"""Calls in a row that a busy store may get, whose pauses add up to the RETRY_SECONDS of an operation."""
+
 RESET = "connection reset"
 BUSY = "too many requests"
+THROTTLED = "ThrottlingException: slow down"
 SILENT = "no answer"
 GONE = "the host knows no such store"
 DENIED = "the host denies access to the store"
@@ -119,8 +124,9 @@ class Fault:
         calls: How many do; None: all from then on.
         keys: Only calls that hold one of these do; empty: all.
         says: What the host says. STRANGER is a get-many with false values and a key nobody asked for;
-            SILENT is a call that was not made, for the store gives no sign of life.
-        done: A key of PARTS: what was written nevertheless. Nothing, where there was no store to write to.
+            SILENT is a call that was not made, for the store gives no sign of life, and BUSY one that was not
+            made, for the host makes no more; THROTTLED is one that was.
+        done: A key of PARTS: what was written nevertheless. Nothing, where the call was not made.
     """
 
     operation: int = 0
@@ -255,14 +261,24 @@ class Call:
         return self.error is None and self.fault is None
 
     @property
+    def busy(self) -> bool:
+        """Whether the store takes no calls now, and may later."""
+        return self.error in (BUSY, THROTTLED)
+
+    @property
+    def probes(self) -> bool:
+        """Whether it asks, by a key that is not there, whether the store takes writes."""
+        return self.name == "delete_many" and self.keys == [PROBE_KEY]
+
+    @property
     def hopeless(self) -> bool:
         """Whether no smaller call could do better."""
-        return self.error in (BUSY, GONE, DENIED, SILENT)
+        return self.busy or self.error in (GONE, DENIED, SILENT)
 
     @property
     def made(self) -> bool:
         """Whether the store heard of it."""
-        return self.error != SILENT
+        return self.error not in (BUSY, SILENT, GONE, DENIED)
 
 
 class FaultyStore:
@@ -331,7 +347,7 @@ class FaultyStore:
         if call.fault is not None and call.fault.says != STRANGER:
             says = call.fault.says
             call.error = f"{says} at call {len(self.calls)}" if says == RESET else says
-            if refused is None and says not in (GONE, DENIED, SILENT):
+            if refused is None and says not in (BUSY, GONE, DENIED, SILENT):
                 done = PARTS[call.fault.done]
                 self._apply([each for i, each in enumerate(changes) if done(i, len(keys), each[0])])
         elif refused is not None:
@@ -386,12 +402,17 @@ class FaultyBucket:
     """The store as a `kv_batch.bucket.Bucket`, with the errors that the real adapter makes of a host's."""
 
     def __init__(self, store: FaultyStore) -> None:
+        self.time = VirtualTime()
         self._store = store
         self._learned = Learned()
 
     @property
     def learned(self) -> Learned:
         return self._learned
+
+    @property
+    def clock(self) -> Clock:
+        return self.time.clock
 
     async def get(self, key: str) -> bytes | None:
         with _translated(key):
@@ -437,6 +458,8 @@ class Outcome:
     Attributes:
         error: What the store said in the end; None where the operation succeeded.
         listed: Whether an error came with the three lists; without them nothing was done.
+        by_themselves: Those of the failed keys whose reason is said to be their own; None where that is not
+            said.
         answer: What get_many gave.
     """
 
@@ -445,6 +468,7 @@ class Outcome:
     applied: Sequence[str] = ()
     failed: Sequence[tuple[str, str]] = ()
     not_attempted: Sequence[str] = ()
+    by_themselves: frozenset[str] | None = None
     answer: Sequence[tuple[str, Value]] = ()
 
 
@@ -457,6 +481,7 @@ class Seen:
         calls: What the store was asked for it.
         before, after: What the store held.
         learned: What was learned of the store before, and what is now; None where that cannot be seen.
+        now: Seconds, when the operation was over.
     """
 
     backend: Backend
@@ -467,6 +492,7 @@ class Seen:
     before: Mapping[str, bytes]
     after: Mapping[str, bytes]
     learned: tuple[Learned, Learned] | None = None
+    now: float = 0.0
 
     def __post_init__(self) -> None:
         self.asked = self.operation.asked
@@ -475,8 +501,11 @@ class Seen:
         self.wanted: dict[str, Value] = dict.fromkeys(self.asked)
         if self.operation.name == "set_many":
             self.wanted.update(self.operation.pairs(self.number))
-        self.failed_calls = [call for call in self.calls if not call.worked]
-        self.failed_alone = {call.keys[0] for call in self.failed_calls if len(call.keys) == 1}
+        self.failed_calls = [call for call in self.calls if not call.worked and not call.probes]
+        self.busy = sum(call.busy for call in self.calls)
+        self.failed_alone = {
+            call.keys[0] for call in self.failed_calls if len(call.keys) == 1 and not call.hopeless
+        }
         self.undisturbed = all(call.fault is None for call in self.calls) and all(
             map(self.backend.takes, self.distinct)
         )
@@ -484,13 +513,17 @@ class Seen:
     @property
     def most(self) -> int | None:
         """The most keys that a call may hold, as was learned before."""
-        most: int | None = self.learned and getattr(self.learned[0], self.operation.name)
-        return most
+        if self.learned is None:
+            return None
+        limit: Limit = getattr(self.learned[0], self.operation.name)
+        return limit.size(self.now)
 
     @property
     def passing(self) -> int:
-        """The calls that met a fault, and would have met none later."""
-        return sum(call.fault is not None and call.fault.calls is not None for call in self.calls)
+        """The calls that met a fault, and would have met none later; without those made again for it."""
+        return sum(
+            call.fault is not None and call.fault.calls is not None and not call.busy for call in self.calls
+        )
 
     @property
     def limit(self) -> int:
@@ -501,8 +534,7 @@ class Seen:
 def fit_for_the_host(seen: Seen) -> Iterator[str]:
     """What no backend may be sent."""
     names = {"get", "get_many"} if seen.reads else {seen.operation.name}
-    refused: set[tuple[str, ...]] = set()
-    for number, call in enumerate(seen.calls):
+    for number, call in enumerate(each for each in seen.calls if seen.reads or not each.probes):
         at = f"call {number}, {call.name} of {len(call.keys)} keys,"
         if call.name not in names:
             yield f"{at} is none that {seen.operation.name} needs"
@@ -516,9 +548,17 @@ def fit_for_the_host(seen: Seen) -> Iterator[str]:
             yield f"{at} reads one key as a batch, which kills the host on Redis"
         if seen.most is not None and call.name != "get" and len(call.keys) > seen.most:
             yield f"{at} is larger than the limit of {seen.most} that was learned"
-        if refused and (call.name, *call.keys) in refused:
-            yield f"{at} failed before, and was sent again unchanged"
-        if not call.worked:
+
+
+def not_sent_again(seen: Seen) -> Iterator[str]:
+    """A call that failed is made again in parts, unless the store was only busy."""
+    refused: set[tuple[str, ...]] = set()
+    for number, call in enumerate(seen.calls):
+        if (call.name, *call.keys) in refused:
+            yield f"call {number}, {call.name} of {len(call.keys)} keys, was sent again unchanged"
+        if call.busy:
+            refused.clear()  # the store may take now what it did not take then
+        elif not call.worked:
             refused.add((call.name, *call.keys))
 
 
@@ -528,24 +568,38 @@ def bounded(seen: Seen) -> Iterator[str]:
     A store that is down gets MOST_WHILE_DOWN. A read takes a call a key at the most, one more for each
     two that must be told apart, and a path of halves. A write that nothing disturbs takes n / limit; each
     failed call of several keys brings two more (and the rest of a limit that it teaches); and of those
-    there is one path of halves for each key that fails alone, one for a limit, and two for a passing fault.
+    there is one path of halves for each key that fails alone, one for a limit and two more calls that show
+    it again, and two for a passing fault. After the 1st, 2nd, 4th … failure in a row of a key alone there are
+    two more calls: they show whether the store takes writes. A busy store is asked MOST_RETRIES times in a
+    row, and then in smaller calls, which grow again as they are taken.
     """
     count, calls = len(seen.distinct), len(seen.calls)
     path = count.bit_length() + 1
     down = sum(call.down for call in seen.calls)
     if down > MOST_WHILE_DOWN:
         yield f"{down} calls to a store that is down"
+    in_a_row = 0
+    for call in seen.calls:
+        in_a_row = in_a_row + 1 if call.busy else 0
+        if in_a_row > MOST_RETRIES:
+            yield f"{in_a_row} calls in a row to a store that is busy"
+            break
     if seen.reads:
-        if calls > 1.5 * count + path + 2:
+        # Single keys are read side by side: where the store was busy for one, all of these are read again.
+        read = [call.keys[0] for call in seen.calls if call.name == "get" and call.worked]
+        again = len(read) - len(set(read)) if seen.busy else 0
+        if calls - again > 1.5 * count + path + 2 + 3 * seen.busy:
             yield f"{calls} calls to read {count} keys"
         return
-    several = sum(len(call.keys) > 1 for call in seen.failed_calls)
-    whole = -(-count // (seen.most or SMALLEST_STEP))
-    most = whole + 2 * several + 2 * (count // SMALLEST_STEP + 1) if several else whole
+    several = sum(len(call.keys) > 1 and not call.busy for call in seen.failed_calls)
+    tests = 2 * len(seen.failed_alone)
+    whole = -(-count // (seen.most or SMALLEST_LIMIT))
+    most = whole + 2 * several + 2 * (count // SMALLEST_LIMIT + 1) if several else whole
+    most += tests + 3 * seen.busy
     if calls > most:
         yield f"{calls} calls to write {count} keys, of which {several} failed: {most} would do"
-    most = (len(seen.failed_alone) + 1) * path + 2 * seen.passing
-    if seen.limit >= SMALLEST_STEP and several > most:
+    most = (len(seen.failed_alone) + 1) * path + 2 + 2 * seen.passing + seen.busy
+    if seen.limit >= SMALLEST_LIMIT and several > most:
         yield f"{several} failed calls of several keys, where {most} show what {count} keys are about"
 
 
@@ -553,15 +607,23 @@ def learned_well(seen: Seen) -> Iterator[str]:
     """What is learned is what was shown: a failure alone shows nothing."""
     if seen.learned is None:
         return
-    before, after = (getattr(each, seen.operation.name) for each in seen.learned)
-    if not SMALLEST_STEP <= after <= before:
+    limits: list[Limit] = [getattr(each, seen.operation.name) for each in seen.learned]
+    before, after = (limit.most for limit in limits)
+    expired = limits[0].size(seen.now) > before
+    if after < SMALLEST_LIMIT or (after > before and not expired):
         yield f"learned a limit of {after} after one of {before}"
+    refusals = sum(len(call.keys) > after and call.made for call in seen.failed_calls)
+    if after < before and refusals < (2 if limits[0] == Limit(before) else 1):
+        yield f"learned a limit of {after} from {refusals} refused calls"
     if not seen.reads and not seen.passing and seen.limit == ANY_NUMBER and after < before:
         yield f"learned a limit of {after} from keys that are refused by themselves"
-    knew, knows = (each.reads_in_batches for each in seen.learned)
+    knew, knows = (each.batch_reads.work for each in seen.learned)
     worked = {call.name for call in seen.calls if call.worked}
     if knew is not knows is False and (knew or "get_many" in worked or "get" not in worked):
         yield "learned that batch reads never work, where one did, or no read does"
+    refused = seen.learned[0].batch_reads.refusals + sum(len(call.keys) > 1 for call in seen.failed_calls)
+    if knew is not knows is False and refused < 2:
+        yield "learned that batch reads never work from one that failed"
 
 
 def lists_are_the_batch(seen: Seen) -> Iterator[str]:
@@ -578,18 +640,44 @@ def lists_are_the_batch(seen: Seen) -> Iterator[str]:
     if lists != Counter(seen.distinct):
         missing, more = Counter(seen.distinct) - lists, lists - Counter(seen.distinct)
         yield f"not in any list: {_few(missing)}; in the lists too often: {_few(more)}"
-    last = {key: call for call in seen.calls if call.made for key in call.keys}
+    last = {key: call for call in seen.calls if call.made and not call.probes for key in call.keys}
     for word, keys in said.items():
         wrong = {key: call for key in keys if _word(call := last.get(key)) != word}
         if wrong:
             yield f"said to be {word}, but {_word(next(iter(wrong.values())))}: {_few(wrong)}"
-    reasons: dict[str, set[str | None]] = {}
+    alone: dict[str, set[str]] = {}
+    together: dict[str, set[str]] = {}
     for call in filter(lambda call: call.made, seen.failed_calls):
+        single = len(call.keys) == 1 and not call.busy
         for key in call.keys:
-            reasons.setdefault(key, set()).add(call.error)
-    invented = [key for key, reason in outcome.failed if reason not in reasons.get(key, ())]
+            (alone if single else together).setdefault(key, set()).add(call.error or "")
+    invented = [
+        key
+        for key, reason in outcome.failed
+        if reason not in alone.get(key, ())
+        and (key in alone or reason not in map(SHARED.format, together.get(key, ())))
+    ]
     if invented:
         yield f"failed with a reason that the store never gave for it: {_few(invented)}"
+    proven = alone.keys() - set(outcome.applied) - _unproven(seen.calls)
+    if outcome.by_themselves is not None and outcome.by_themselves != proven:
+        yield f"said to have failed by themselves: {_few(outcome.by_themselves)}, and it was {_few(proven)}"
+
+
+SHARED = "a call that held this key failed, and the key was not tried again: {}"
+"""The reason of a key that did not fail by itself."""
+
+
+def _unproven(calls: list[Call]) -> set[str]:
+    """The keys that may have failed only for the sake of a store that was given up in the end."""
+    unproven: set[str] = set()
+    if calls[-1].hopeless or (calls[-1].probes and not calls[-1].worked):
+        for call in calls:
+            if call.worked:
+                unproven.clear()
+            elif len(call.keys) == 1:
+                unproven.update(call.keys)
+    return unproven
 
 
 def _word(call: Call | None) -> str:
@@ -629,7 +717,11 @@ def told_as_it_is(seen: Seen) -> Iterator[str]:
 def with_good_reason(seen: Seen) -> Iterator[str]:
     """An operation fails when it must, and only then."""
     outcome = seen.outcome
-    final = [call.error for call in seen.failed_calls if call.hopeless or len(call.keys) == 1]
+    final = [
+        call.error
+        for call in seen.failed_calls
+        if (call is seen.calls[-1] if call.busy else call.hopeless or len(call.keys) == 1)
+    ]
     if outcome.error is None:
         if final:
             yield f"a success, though the store said {_few(final)} where no smaller call could help"
@@ -642,27 +734,42 @@ def with_good_reason(seen: Seen) -> Iterator[str]:
         yield f"the error is {outcome.error!r}, and what the store said in the end {_few(final[-1:])}"
     if seen.reads and not last.hopeless and (last.worked or len(last.keys) > 1):
         yield "raised, though no key had failed by itself"
-    if not seen.reads and not outcome.listed and last.error not in (GONE, DENIED, SILENT):
+    if not seen.reads and not outcome.listed and last.error not in (GONE, DENIED):
         yield "a write that failed told no lists"
 
 
 def gives_up_in_time(seen: Seen) -> Iterator[str]:
-    """A write that failed tried every key, but for a store that is lost: not sooner, and not later."""
+    """A write that failed tried every key, but for a store that is lost: not sooner, and not later.
+
+    It is lost when two keys failed by themselves, one of which nothing was known of, and then the deletion of
+    a key that is not there.
+    """
     outcome = seen.outcome
     if seen.reads or not outcome.listed:
         return
-    in_a_row = 0
-    for call in seen.calls:
-        in_a_row = 0 if call.worked else in_a_row + (len(call.keys) == 1)
-        if in_a_row > GIVE_UP_AFTER:
-            yield f"went on after {GIVE_UP_AFTER} keys had failed in a row"
+    in_a_row, tested = 0, False
+    for number, call in enumerate(seen.calls):
+        if call.probes:
+            tested = True
+            if not call.worked and not call.busy and call is not seen.calls[-1]:
+                yield f"went on after call {number} had shown that the store takes no writes"
+        elif call.worked:
+            in_a_row = 0
+        elif len(call.keys) == 1 and not call.busy:
+            in_a_row, tested = in_a_row + 1, False
+            if in_a_row > 2 and not any(
+                each.probes or each.worked or each.busy for each in seen.calls[:number]
+            ):
+                yield f"{in_a_row} keys failed in a row, and the store was not tested"
     left = seen.distinct - seen.failed_alone.union(outcome.applied)
-    if left and in_a_row < GIVE_UP_AFTER and not seen.calls[-1].hopeless:
+    last = seen.calls[-1]
+    if left and not last.hopeless and not (tested and not last.worked):
         yield f"gave up after {in_a_row} keys: {_few(left)}"
 
 
 CHECKS: Final = (
     fit_for_the_host,
+    not_sent_again,
     bounded,
     learned_well,
     lists_are_the_batch,
@@ -684,13 +791,16 @@ class Model:
 
     Attributes:
         possible: The values that each key may have now. One that is not there may only be absent.
-        taught: The operations that have shown the backend's limit, and must never exceed it again.
+        taught: The operations that have shown the backend's limit, and must not exceed it again until it
+            expires, and when they did.
+        exceeded: The operations that have met it.
         disturbed: Whether there has been an operation that was.
     """
 
     def __init__(self) -> None:
         self.possible: dict[str, set[Value]] = {key: {value} for key, value in BEFORE.items()}
-        self.taught: set[Name] = set()
+        self.taught: dict[Name, float] = {}
+        self.exceeded: set[Name] = set()
         self.disturbed = False
 
     def check(self, seen: Seen) -> None:
@@ -732,16 +842,18 @@ class Model:
             yield f"the store holds what nobody said that it may: {_few(unknown)}"
 
     def _taught(self, seen: Seen) -> Iterator[str]:
-        """One operation that nothing disturbs shows what a backend takes, for good."""
+        """One operation that nothing disturbs, and that meets the limit twice, shows what a backend takes."""
         name, count = seen.operation.name, len(seen.distinct)
-        if name in self.taught:
+        if seen.now - self.taught.get(name, float("-inf")) < LIMIT_EXPIRES:
             too_large = [len(call.keys) for call in seen.calls if len(call.keys) > seen.limit]
             if too_large:
                 yield f"a call of {too_large[0]} keys: it had been shown that {seen.limit} are the most"
-        learnable = seen.limit >= SMALLEST_STEP or (seen.reads and not seen.backend.reads_in_batches)
-        if count > seen.limit and learnable and seen.undisturbed:
-            self.taught.add(name)
+        learnable = seen.limit >= SMALLEST_LIMIT or (seen.reads and not seen.backend.reads_in_batches)
+        if count >= 4 * seen.limit and learnable and seen.undisturbed:
+            self.taught.setdefault(name, seen.now)
+        if count > seen.limit:
+            self.exceeded.add(name)
         self.disturbed = self.disturbed or not seen.undisturbed
         easy = seen.reads and count <= seen.limit and seen.backend.cap == ANY_NUMBER
-        if easy and not self.disturbed and not self.taught and len(seen.calls) > 1:
+        if easy and not self.disturbed and not self.exceeded and len(seen.calls) > 1:
             yield f"{len(seen.calls)} calls for {count} keys, where nothing ever stood in the way of one"

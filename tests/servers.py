@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 HOSTS = ("embedded", "spin")
 
-START_SECONDS = 60
+START_SECONDS = 180
 """Spin compiles the component before it serves, and a test machine is busy."""
 
 

@@ -34,14 +34,14 @@ class Backend:
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def spin_over(engine: Engine, data: Path, stack: ExitStack, **more: str) -> Server:
+def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **more: str) -> Server:
     """A Spin that runs kv-batch over an engine, until the stack is closed."""
     data.mkdir(parents=True, exist_ok=True)
-    arguments = []
+    arguments = [*options]
     if engine.runtime_config:
         config = data / "runtime-config.toml"
         config.write_text(engine.runtime_config)
-        arguments = ["--runtime-config-file", str(config)]
+        arguments += ["--runtime-config-file", str(config)]
     # The limits of requests are not what is tested here.
     room = {"max_keys": "100000", "max_body_bytes": "300000000", "max_answer_bytes": "300000000"}
     # Spin's own word on every error of a store, for the tests to count.

@@ -11,6 +11,7 @@ import pytest
 from tests.backends.behind_spin import SEEN, Backend, spin_over
 from tests.backends.contract import RIGHT, Gateway, Raw
 from tests.backends.engines import ENGINES, why_not
+from tests.backends.network import why_not as why_no_network
 from tests.servers import ROOT
 from tests.servers import why_not as why_no_host
 
@@ -55,3 +56,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if cases
             else f"{name}: not asked for"
         )
+    missing = why_no_host("spin") or why_no_network()
+    terminalreporter.write_line(
+        f"engines that are far away (toxiproxy): {f'SKIPPED: {missing}' if missing else 'can be run'}"
+    )

@@ -52,7 +52,7 @@ def redis(data: Path, port: int = 0) -> Iterator[Engine]:
     """Redis, in memory."""
     port = port or free_port()
     command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(data)]
-    with _running(command, port, data / "redis.log") as process:
+    with running(command, port, data / "redis.log") as process:
         config = f'[key_value_store.default]\ntype = "redis"\nurl = "redis://127.0.0.1:{port}"\n'
         yield Engine(config, port=port, process=process)
 
@@ -62,7 +62,7 @@ def moto(data: Path) -> Iterator[Engine]:
     """moto's DynamoDB: takes more items in a write than Amazon does."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "--port", str(port)]
-    with _running(command, port, data / "moto.log") as process:
+    with running(command, port, data / "moto.log") as process:
         yield _dynamodb(port, process)
 
 
@@ -76,7 +76,7 @@ def dynamodb_local(data: Path) -> Iterator[Engine]:
     port = free_port()
     command = ["java", f"-Djava.library.path={DYNAMODB_LOCAL}", "-cp", f"{DYNAMODB_LOCAL}/*"]
     command += ["software.amazon.dynamodb.services.local.main.ServerRunner", "-inMemory", "-disableTelemetry"]
-    with _running([*command, "-port", str(port)], port, data / "dynamodb.log") as process:
+    with running([*command, "-port", str(port)], port, data / "dynamodb.log") as process:
         yield _dynamodb(port, process)
 
 
@@ -111,7 +111,7 @@ def _dynamodb(port: int, process: subprocess.Popen[bytes]) -> Engine:
 
 
 @contextmanager
-def _running(command: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], port: int, log: Path) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kv_batch.batch import WRITE_BYTES, delete_many, get_many, set_many
+from kv_batch.batch import WRITE_BYTES, Retry, delete_many, get_many, set_many
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted, StoreSilent
 from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, SmallCap, Sqlite
@@ -103,7 +103,8 @@ def test_the_limits_of_dynamodb_are_found_once_and_exactly() -> None:
     run(set_many(bucket, pairs))
     run(get_many(bucket, keys))
     run(delete_many(bucket, keys))
-    assert len(calls(bucket, "refused")) == 9 + 7 + 9  # 10000, 6400, 3200 … down to 25, to 100, to 25
+    # 10000, 6400, 3200 … down to 50, to 200, to 50; and once more what has shown the limit.
+    assert len(calls(bucket, "refused")) == (9 + 1) + (7 + 2) + (9 + 1)
     bucket.calls.clear()
     run(set_many(bucket, pairs))
     run(get_many(bucket, keys))
@@ -161,9 +162,9 @@ def test_a_refused_key_is_named_and_the_rest_is_written() -> None:
     assert error.failed == [("bad/key", "the id 'bad/key' contains illegal characters")]
     assert error.not_attempted == []
     assert set(error.applied) == set(bucket.data) == {key for key, _ in pairs} - {"bad/key"}
-    # One path down the halves, with a sibling at each step: 2 log2(n).
-    assert len(bucket.calls) <= 22
-    assert bucket.learned.set_many == MOST_KEYS  # a bad key says nothing about the backend's limits
+    # One path down the halves, with a sibling at each step, 2 log2(n); and one that tests the store.
+    assert len(bucket.calls) <= 23
+    assert bucket.learned.set_many.most == MOST_KEYS  # a bad key says nothing about the backend's limits
 
 
 def test_a_dead_backend_is_not_hammered() -> None:
@@ -181,25 +182,28 @@ def test_a_dead_backend_is_not_hammered() -> None:
     with pytest.raises(StoreFailed):
         run(get_many(bucket, keys))
     assert len(bucket.calls) <= 5
-    assert bucket.learned.reads_in_batches is None  # that it is down says nothing of how it reads
+    assert bucket.learned.batch_reads.work is None  # that it is down says nothing of how it reads
 
 
-def test_a_busy_host_is_not_asked_again() -> None:
+@pytest.mark.parametrize(("made", "failed"), [(True, MOST_KEYS), (False, 0)])
+def test_a_busy_host_is_not_asked_again_if_it_shall_not(made: bool, failed: int) -> None:
     class Busy(Sqlite):
         async def set_many(self, pairs):  # type: ignore[no-untyped-def]
             self.note("set_many", pairs)
             if len(self.calls) > 1:
-                raise StoreBusy("too many requests")
+                raise StoreBusy("too many requests", made=made)
             self.data.update(pairs)
 
     bucket = Busy()
     pairs = [(f"k{i}", b"1") for i in range(3 * MOST_KEYS)]
     with pytest.raises(BatchFailed) as failure:
-        run(set_many(bucket, pairs))
+        run(set_many(bucket, pairs, retry=Retry(0)))
     error = failure.value
-    assert len(bucket.calls) == 2
+    assert (len(bucket.calls), bucket.time.pauses) == (2, [])
     assert isinstance(error.cause, StoreBusy)
-    assert [len(error.applied), len(error.failed), len(error.not_attempted)] == [MOST_KEYS] * 3
+    counts = [len(error.applied), len(error.failed), len(error.not_attempted)]
+    assert counts == [MOST_KEYS, failed, 2 * MOST_KEYS - failed]
+    assert error.by_themselves == frozenset()
 
 
 def test_a_key_of_a_failed_call_is_never_said_to_be_untouched() -> None:

@@ -11,6 +11,8 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -19,7 +21,11 @@ from hypothesis import strategies as st
 from embedded import values
 from embedded.__main__ import CannotServe, Manifest, bound
 from embedded.store import BATCH_CAP, FILE, Database, SqliteBucket, StoreError
+from kv_batch.batch import get_many
 from kv_batch.bucket import MOST_KEYS
+from kv_batch.wit import Wit, WitBucket, open_bucket
+from tests.clock import run
+from tests.wit_types import Err, wasi_keyvalue_store
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -84,10 +90,55 @@ def test_a_large_value_is_got_alone_and_too_large_a_batch_is_refused(database: D
         bucket.get_many(["a", "b"])
 
 
+async def wit_over(bucket: SqliteBucket, calls: list[str] | None = None) -> WitBucket:
+    """The store as the guest's adapter has it; `calls` gets the names of the host's functions."""
+
+    def function(name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            if calls is not None:
+                calls.append(name)
+            try:
+                return getattr(bucket, name)(*arguments)
+            except StoreError as error:
+                failure = str(error)
+            raise Err(wasi_keyvalue_store.Error_Other(failure))
+
+        return call
+
+    def batch(name: str) -> Any:
+        return lambda _, items: function(name)(items)
+
+    opened = SimpleNamespace(get=function("get"))
+    names = ("get_many", "set_many", "delete_many")
+    wit = Wit(
+        SimpleNamespace(open=lambda _: opened), SimpleNamespace(**{name: batch(name) for name in names}), Err
+    )
+    return await open_bucket(wit, "default")
+
+
+def test_two_large_values_first_do_not_turn_batch_reads_off(database: Database) -> None:
+    bucket = SqliteBucket(database, "default")
+    large = bytes(3 * 1024 * 1024)
+    bucket.set_many([("a", large), ("b", large), *((f"k{number}", b"1") for number in range(10_000))])
+    calls: list[str] = []
+
+    async def check() -> None:
+        opened = await wit_over(bucket, calls)
+        assert await get_many(opened, ["a", "b"]) == [("a", large), ("b", large)]
+        assert calls == ["get_many", "get", "get"]
+        calls.clear()
+        assert len(await get_many(opened, [f"k{number}" for number in range(10_000)])) == 10_000
+        assert calls == ["get_many"]
+
+    run(check())
+
+
 def test_a_batch_that_fails_is_rolled_back(database: Database) -> None:
     bucket = SqliteBucket(database, "default")
     with pytest.raises(StoreError, match="NOT NULL"):
         bucket.set_many([("a", b"1"), ("b", None)])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="unpack"):
+        bucket.set_many([("a", b"1"), ("b",)])  # type: ignore[list-item]
     bucket.set("c", b"3")
     assert bucket.list_keys(None) == ["c"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 import uvicorn
@@ -200,6 +202,21 @@ def test_what_does_not_answer_is_a_problem_whose_id_the_log_has(capfd: pytest.Ca
             logged = json.loads(line)
             assert (logged["request_id"], logged["status"]) == (problem["request_id"], 500)
         assert sent(port, head("GET", "ok", "connection: close")).endswith(b"ok")
+
+
+@pytest.mark.parametrize("error", [ValueError, WasmtimeError, KeyboardInterrupt])
+def test_a_request_is_over_whatever_it_raised(error: type[BaseException]) -> None:
+    def fails(exchange: AsgiExchange) -> None:
+        raise error("a defect")
+
+    async def nothing(*_: object) -> Any:
+        return {"type": "http.disconnect"}
+
+    application = Application(FakeComponent(fails=fails))  # type: ignore[arg-type]
+    scope = {"type": "http", "method": "GET", "raw_path": b"/fails", "query_string": b"", "headers": []}
+    with suppress(error):
+        asyncio.run(application(scope, nothing, nothing))
+    assert application.answering == 0
 
 
 def test_half_an_answer_does_not_look_whole() -> None:

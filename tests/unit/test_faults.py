@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, note, settings
 
 from kv_batch.batch import delete_many, get_many, set_many
-from kv_batch.bucket import Bucket, Learned
+from kv_batch.bucket import BatchReads, Bucket, Learned, Limit
 from kv_batch.errors import BatchFailed, StoreError
 from tests.faults import (
     BUSY,
@@ -21,6 +22,7 @@ from tests.faults import (
     RESET,
     SILENT,
     STRANGER,
+    THROTTLED,
     Fault,
     FaultyBucket,
     FaultyStore,
@@ -57,7 +59,8 @@ def perform(bucket: Bucket, operation: Operation, number: int) -> Outcome:
             case "delete_many":
                 run(delete_many(bucket, operation.asked))
     except BatchFailed as error:
-        return Outcome(error.cause.reason, True, error.applied, error.failed, error.not_attempted)
+        lists = (error.applied, error.failed, error.not_attempted, error.by_themselves)
+        return Outcome(error.cause.reason, True, *lists)
     except StoreError as error:
         return Outcome(error.reason)
     return Outcome()
@@ -70,10 +73,11 @@ def performed(schedule: Schedule) -> Iterator[Seen]:
     for number, operation in enumerate(schedule.operations):
         store.begin()
         before = dict(store.data)
-        known = replace(bucket.learned)
+        known = deepcopy(bucket.learned)
         outcome = perform(bucket, operation, number)
-        learned = (known, replace(bucket.learned))
-        yield Seen(store.backend, operation, number, outcome, store.calls, before, store.data, learned)
+        learned = (known, deepcopy(bucket.learned))
+        now = bucket.time.seconds
+        yield Seen(store.backend, operation, number, outcome, store.calls, before, store.data, learned, now)
 
 
 def play(schedule: Schedule) -> None:
@@ -84,7 +88,7 @@ def play(schedule: Schedule) -> None:
 
 
 @settings(max_examples=10_000, deadline=None, print_blob=True)
-@given(schedules((RESET, RESET, RESET, BUSY, SILENT, GONE, DENIED, STRANGER)))
+@given(schedules((RESET, RESET, RESET, BUSY, THROTTLED, SILENT, GONE, DENIED, STRANGER)))
 def test_what_is_said_is_true(schedule: Schedule) -> None:
     note(f"play({schedule!r})")
     play(schedule)
@@ -153,7 +157,7 @@ THREE_LISTS = Schedule(
     "DynamoDB",
     "as asked",
     (Operation("set_many", (), 101), Operation("set_many", (), 100)),
-    (Fault(1, 1, says=BUSY, done="some"),),
+    (Fault(1, 1, calls=None, says=THROTTLED, done="some"),),
 )
 """Its second operation ends with 25 keys applied, 25 failed, and 50 not attempted."""
 
@@ -235,17 +239,26 @@ def test_a_misuse_of_the_host_is_found(misuse: Callable[[FaultyStore], object], 
     for _ in range(2):
         with suppress(Refusal):
             misuse(store)
-    learned = (Learned(get_many=50), Learned(get_many=50))
+    learned = (Learned(limit(50)), Learned(limit(50)))
     outcome = Outcome(answer=[(key, before.get(key)) for key in operation.asked])
     with pytest.raises(AssertionError, match=re.escape(found)):
         Model().check(Seen(store.backend, operation, 0, outcome, store.calls, before, store.data, learned))
 
 
+def limit(most: int) -> Limit:
+    """One that does not expire."""
+    return Limit(most, _expires=float("inf"))
+
+
+WORK, NEVER = Learned(batch_reads=BatchReads(True)), Learned(batch_reads=BatchReads(False))
+
 MISTAKES: list[tuple[str, Learned, Learned, str]] = [
-    ("a limit below any backend's", Learned(), Learned(get_many=24), "a limit of 24"),
-    ("a larger limit", Learned(get_many=100), Learned(get_many=101), "a limit of 101 after one of 100"),
-    ("that batch reads never work", Learned(), Learned(reads_in_batches=False), "never work"),
-    ("that they do no longer", Learned(reads_in_batches=True), Learned(reads_in_batches=False), "never work"),
+    ("a limit below any backend's", Learned(), Learned(limit(24)), "a limit of 24"),
+    ("a larger limit", Learned(limit(100)), Learned(limit(101)), "a limit of 101 after one of 100"),
+    ("a limit that no call has shown", Learned(), Learned(limit(50)), "a limit of 50 from 0 refused"),
+    ("that batch reads never work", Learned(), NEVER, "where one did"),
+    ("so of none that failed", Learned(), NEVER, "from one that failed"),
+    ("that they do no longer", WORK, NEVER, "never work"),
 ]
 """What is made of a batch read that worked, by what was known; what the model says."""
 

@@ -13,7 +13,7 @@ import pytest
 
 from kv_batch.openapi import DOCUMENT
 from kv_batch.problems import PROBLEMS
-from kv_batch.settings import LIMITED, Access, Limits
+from kv_batch.settings import LIMITED, RETRY_SECONDS, Access, Limits
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANIFEST = tomllib.loads((ROOT / "spin.toml").read_text())
@@ -47,6 +47,7 @@ def test_the_manifest_declares_every_variable_with_the_default_of_the_code() -> 
     expected = {f"max_{field.name}": str(field.default) for field in fields(Limits) if field.name in LIMITED}
     expected |= {field.name: "" for field in fields(Limits) if field.name not in LIMITED}
     expected |= {field.name: "none" if field.name == "anonymous" else "" for field in fields(Access)}
+    expected["retry_seconds"] = f"{RETRY_SECONDS:g}"
     assert {name: each["default"] for name, each in declared.items()} == expected
     component = MANIFEST["component"]["kv-batch"]["variables"]
     assert component == {name: "{{ " + name + " }}" for name in declared}

@@ -1,32 +1,49 @@
-"""The adapter over the WIT modules: host errors are translated, and single reads run side by side."""
+"""The adapter over the WIT modules: what it makes of host errors, and which calls it makes when."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
 
-from kv_batch.batch import delete_many, get_many, set_many
+from kv_batch.batch import SINGLE_READS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.errors import (
     BatchFailed,
     NoSuchStore,
+    ResultTooLarge,
     StoreBusy,
     StoreError,
     StoreFailed,
     StoreNotGranted,
     StoreSilent,
 )
-from kv_batch.wit import SINGLY_AT_ONCE, Asynchronous, Wit, open_bucket, store_error
+from kv_batch.reachability import (
+    FRESH,
+    HEARD_SECONDS,
+    OTHERS_SECONDS,
+    PROBE_SECONDS,
+    ROUND_SECONDS,
+    Reachability,
+)
+from kv_batch.wit import SIDE_BY_SIDE, Asynchronous, Wit, WitBucket, open_bucket, store_error
+from tests.clock import LOOP_CLOCK, VirtualLoop, run
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
 
 CASES = [
     (wasi_keyvalue_store.Error_NoSuchStore(), NoSuchStore),
     (wasi_keyvalue_store.Error_AccessDenied(), StoreNotGranted),
     (wasi_keyvalue_store.Error_Other("too many requests"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("database is locked"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("OperationalError: database table is locked: x"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("ThrottlingException: Rate of requests exceeds"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("ProvisionedThroughputExceededException: slow down"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("Request rate is large. More Request Units"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("LOADING Redis is loading the dataset in memory"), StoreBusy),
+    (wasi_keyvalue_store.Error_Other("query result exceeds limit of 134217728 bytes"), ResultTooLarge),
     (wasi_keyvalue_store.Error_Other("disk I/O error"), StoreFailed),
     (wasi_keyvalue_store.Error_Other(""), StoreFailed),
     (key_value.Error_NoSuchStore(), NoSuchStore),
@@ -83,15 +100,20 @@ def test_what_the_host_raises_arrives_translated() -> None:
         with pytest.raises(StoreFailed):
             await open_bucket(Wit(SimpleNamespace(open=refuse), batch, Err), "default")
 
-    asyncio.run(check())
+    run(check())
 
 
 @dataclass
 class AsyncStore:
-    """`spin:key-value`'s store, whose gets take a while and count how many are under way."""
+    """`spin:key-value`'s store, whose calls take a while, and which counts how many are under way.
+
+    Attributes:
+        delay: Seconds that each call takes.
+    """
 
     data: dict[str, bytes]
     fails: str = ""
+    delay: float = 0.001
     opened: int = 0
     asked: int = 0
     under_way: int = 0
@@ -101,20 +123,24 @@ class AsyncStore:
 
     async def open(self, _: str) -> AsyncStore:
         self.opened += 1
+        await asyncio.sleep(self.delay)
         return self
 
     async def exists(self, key: str) -> bool:
         self.asked += 1
+        await asyncio.sleep(self.delay)
         if self.hangs is not None:
             await self.hangs.wait()
         if self.fails == "all":
             raise Err(key_value.Error_Other("broken pipe"))
+        if self.fails == "busy":
+            raise Err(key_value.Error_Other("too many requests"))
         return key in self.data
 
     async def get(self, key: str) -> bytes | None:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.delay)
         self.under_way -= 1
         if key == self.fails:
             raise Err(key_value.Error_Other("gone"))
@@ -129,32 +155,57 @@ class AsyncStore:
         self.data.pop(key, None)
 
 
-MANY = [(f"many {number}", b"1") for number in range(SINGLY_AT_ONCE + 1)]
+MANY = [(f"many {number}", b"1") for number in range(SIDE_BY_SIDE + 1)]
 """More than are written one by one."""
 
 
-def wit_over(store: AsyncStore) -> Wit:
-    def refuse(*_: object) -> Any:
+def blocked(seconds: float) -> None:
+    """The whole instance stands still."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.stand_still(seconds)
+
+
+def wit_over(store: AsyncStore, *, batches: bool = False) -> Wit:
+    """A host of one store, which is asynchronous.
+
+    Args:
+        store: Its single keys.
+        batches: Whether it reads in batches: else it is Redis.
+    """
+
+    def get_many(_: object, keys: list[str]) -> list[tuple[str, bytes]]:
+        blocked(store.delay)
         store.calls.append("get_many")
+        if batches:
+            return [(key, store.data[key]) for key in keys if key in store.data]
         raise Err(wasi_keyvalue_store.Error_Other("wrong number of arguments for 'keys' command"))
 
     def set_many(_: object, pairs: list[tuple[str, bytes]]) -> None:
+        blocked(store.delay)
         store.calls.append("set_many")
         store.data.update(pairs)
 
     def remove(_: object, keys: list[str]) -> None:
+        blocked(store.delay)
+        store.calls.append("delete_many")
         for key in keys:
             store.data.pop(key, None)
 
-    bucket = SimpleNamespace(get=store.data.get)
+    def all_keys(_: object) -> wasi_keyvalue_store.KeyResponse:
+        blocked(store.delay)
+        store.calls.append("list_keys")
+        return wasi_keyvalue_store.KeyResponse(list(store.data), None)
+
+    bucket = SimpleNamespace(get=store.data.get, list_keys=all_keys)
     running: set[asyncio.Future[None]] = set()
     return Wit(
         SimpleNamespace(open=lambda _: bucket),
-        SimpleNamespace(get_many=refuse, set_many=set_many, delete_many=remove),
+        SimpleNamespace(get_many=get_many, set_many=set_many, delete_many=remove),
         Err,
         Asynchronous(
             SimpleNamespace(Store=store),
-            asyncio.sleep,
+            LOOP_CLOCK,
             lambda coroutine: running.add(asyncio.ensure_future(coroutine)),
         ),
     )
@@ -168,8 +219,8 @@ def test_single_reads_run_side_by_side_but_not_without_bound() -> None:
         keys = [*store.data, "missing"]
         assert await get_many(bucket, keys) == [(key, store.data.get(key)) for key in keys]
 
-    asyncio.run(check())
-    assert (store.opened, store.most) == (1, SINGLY_AT_ONCE)
+    run(check())
+    assert (store.opened, store.most) == (1, SINGLE_READS)
 
 
 def test_a_failing_single_read_leaves_none_running() -> None:
@@ -181,7 +232,7 @@ def test_a_failing_single_read_leaves_none_running() -> None:
             await get_many(bucket, [f"k{i}" for i in range(50)])
         assert (failure.value.key, store.under_way) == ("k5", 0)
 
-    asyncio.run(check())
+    run(check())
 
 
 def blocking_alone(store: AsyncStore, *others: AsyncStore) -> Wit:
@@ -193,7 +244,8 @@ def blocking_alone(store: AsyncStore, *others: AsyncStore) -> Wit:
         store.calls.append("set_many")
         store.data.update(pairs)
 
-    return replace(wit, batch=SimpleNamespace(get_many=wit.batch.get_many, set_many=set_many))
+    wit.batch.set_many = set_many
+    return wit
 
 
 def test_no_call_blocks_the_instance_while_reads_are_under_way() -> None:
@@ -209,12 +261,10 @@ def test_no_call_blocks_the_instance_while_reads_are_under_way() -> None:
         await asyncio.wait_for(asyncio.gather(*work), 20)
         assert store.calls.count("set_many") == 10
 
-    asyncio.run(check())
+    run(check())
 
 
-def test_reads_that_do_not_end_keep_no_other_store_from_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kv_batch.wit.PATIENCE", 0.2)
-    monkeypatch.setattr("kv_batch.wit.PATIENCE_FOR_OTHERS", 0.05)
+def test_reads_that_do_not_end_keep_no_other_store_from_its_work() -> None:
     store = AsyncStore({})
     never = asyncio.Event()
 
@@ -224,107 +274,220 @@ def test_reads_that_do_not_end_keep_no_other_store_from_its_work(monkeypatch: py
     async def check() -> None:
         wit = wit_over(store)
         slow, other = await open_bucket(wit, "slow"), await open_bucket(wit, "other")
-        with monkeypatch.context() as patched:
-            patched.setattr(store, "get", get)
-            reads = asyncio.ensure_future(slow.get_each(["a", "b"]))
-            await asyncio.sleep(0.01)
-            start = time.monotonic()
-            await other.set_many(MANY)
-            assert time.monotonic() - start < 0.15
-            with pytest.raises(StoreSilent):
-                await slow.set_many(MANY)
-            never.set()
+        works, store.get = store.get, get  # type: ignore[method-assign, assignment]
+        reads = asyncio.ensure_future(slow.get_each(["a", "b"]))
+        await asyncio.sleep(0.01)
+        start = LOOP_CLOCK.now()
+        await other.set_many(MANY)
+        assert LOOP_CLOCK.now() - start < OTHERS_SECONDS + 0.1
+        start = LOOP_CLOCK.now()
+        await other.set_many(MANY)
+        assert LOOP_CLOCK.now() - start < 0.1  # it is left behind, and not waited for again
+        with pytest.raises(StoreSilent):
+            await slow.set_many(MANY)
+        with pytest.raises(StoreFailed, match="has not answered for 30 seconds"):
             await reads
+        assert ROUND_SECONDS < LOOP_CLOCK.now() < ROUND_SECONDS + 2
+        store.get = works  # type: ignore[method-assign]
+        never.set()
         # Nothing of it is left behind.
         await asyncio.wait_for(slow.set_many(MANY), 5)
         assert await slow.get_each([MANY[0][0], "b"]) == [b"1", None]
-        assert (wit.singly, slow.awaited, other.awaited) == ([], 0, 0)
+        assert wit.instance is not None
+        assert (wit.instance.stores, wit.instance.door.is_closed) == (set(), False)
+        assert [reachable(each).rounds for each in (slow, other)] == [0, 0]
 
-    asyncio.run(check())
+    run(check())
 
 
-def test_a_store_that_answers_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def reachable(bucket: WitBucket) -> Reachability:
+    assert bucket._reachable is not None
+    return bucket._reachable
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_a_store_that_answers_is_not_probed_again_and_again(batches: bool) -> None:
     store = AsyncStore({})
 
     async def check() -> None:
-        bucket = await open_bucket(wit_over(store), "default")
-        bucket.learned.reads_in_batches = True
+        bucket = await open_bucket(wit_over(store, batches=batches), "default")
+        bucket.learned.batch_reads.work = batches
         for _ in range(10):
             await set_many(bucket, [("a", b"1")])
         assert store.asked == 1
-        monkeypatch.setattr("kv_batch.wit.LATELY", 0.01)
-        await asyncio.sleep(0.02)  # it was long ago
+        await asyncio.sleep(2 * HEARD_SECONDS)  # it was long ago
         await set_many(bucket, [("a", b"1")])
-        assert store.asked == 2
+        # One that reads in batches is no Redis, and answers or fails by itself.
+        assert store.asked == (1 if batches else 2)
 
-    asyncio.run(check())
+    run(check())
 
 
-@pytest.mark.parametrize("works", [True, False])
-def test_a_store_that_reads_in_no_batches_is_asked_before_each_call_that_blocks(works: bool) -> None:
+@pytest.mark.parametrize("batches", [True, False])
+def test_a_store_that_reads_in_no_batches_is_probed_before_each_call_that_blocks(batches: bool) -> None:
     store = AsyncStore({"a": b"1"})
-    wit = wit_over(store)
-    if works:
-        wit.batch.get_many = lambda *_: []
 
     async def check() -> None:
-        bucket = await open_bucket(wit, "default")
-        assert bucket.learned.reads_in_batches is works
+        bucket = await open_bucket(wit_over(store, batches=batches), "default")
         for _ in range(10):
             await set_many(bucket, MANY)
-            await asyncio.sleep(0.01)
-        assert store.asked == (1 if works else 10)
+            await asyncio.sleep(2 * FRESH)
+        assert bucket.learned.batch_reads.work is batches
+        assert store.asked == (1 if batches else 10)
         # The calls that block nobody.
         assert await bucket.get("a") == b"1"
-        assert store.most == (0 if works else 1)
+        assert store.most == (0 if batches else 1)
         await set_many(bucket, MANY[:20])
         await delete_many(bucket, [key for key, _ in MANY[5:20]])
-        assert store.most == (0 if works else 20)
+        assert store.most == (0 if batches else 20)
         assert sorted(store.data) == sorted(["a", *(key for key, _ in MANY if key not in dict(MANY[5:20]))])
 
-    asyncio.run(check())
+    run(check())
 
 
-def test_a_silent_store_is_told_in_time_and_no_call_blocks_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kv_batch.wit.PATIENCE", 0.05)
+def test_a_silent_store_is_told_in_time_and_no_call_blocks_on_it() -> None:
     store = AsyncStore({})
 
     async def check() -> None:
         store.hangs = asyncio.Event()
         wit = wit_over(store)
         for _ in range(3):
+            start = LOOP_CLOCK.now()
             opened = [open_bucket(wit, "default") for _ in range(5)]
             for outcome in await asyncio.gather(*opened, return_exceptions=True):
                 assert isinstance(outcome, StoreSilent), outcome
                 assert "has not answered" in outcome.reason
-        assert (store.opened, store.asked, store.calls) == (1, 1, [])  # one question, however often it is put
+            assert LOOP_CLOCK.now() - start < PROBE_SECONDS + 0.1
+        assert (store.opened, store.asked, store.calls) == (1, 1, [])  # one probe, however many wait for it
         store.hangs.set()
         await asyncio.sleep(0)
         bucket = await open_bucket(wit, "default")
         await set_many(bucket, MANY)
         assert store.calls == ["get_many", "set_many"]
 
-    asyncio.run(check())
+    run(check())
 
 
-def test_after_a_failed_call_the_store_is_asked_whether_it_is_there() -> None:
+def test_after_a_failed_call_the_store_is_probed() -> None:
     store = AsyncStore({})
 
     async def check() -> None:
         bucket = await open_bucket(wit_over(store), "default")
-        bucket.learned.reads_in_batches = True
-        with pytest.raises(StoreFailed):
-            await bucket.get_many(["a", "b"])
+        bucket.learned.batch_reads.work = False
+        store.fails = "a"
+        with pytest.raises(StoreFailed, match="gone"):
+            await bucket.get("a")
         assert store.asked == 1
         store.fails = "all"
-        with pytest.raises(BatchFailed) as failure:
-            await set_many(bucket, [("a", b"1"), ("b", b"2")])
-        assert store.asked == 2
-        assert (failure.value.failed, failure.value.not_attempted) == ([], ["a", "b"])
-        assert failure.value.cause.reason == "broken pipe"
-        assert "set_many" not in store.calls
+        for pairs in [("a", b"1"), ("b", b"2")], MANY:
+            with pytest.raises(BatchFailed) as failure:
+                await set_many(bucket, pairs)
+            assert (failure.value.failed, failure.value.not_attempted) == ([], [key for key, _ in pairs])
+            assert failure.value.cause.reason == "broken pipe"
+        assert (store.asked, store.data, store.calls) == (3, {}, [])
 
-    asyncio.run(check())
+    run(check())
+
+
+def test_a_write_that_only_a_probe_refused_was_not_attempted() -> None:
+    store = AsyncStore({})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        await asyncio.sleep(2 * HEARD_SECONDS)
+        store.fails = "busy"
+        with pytest.raises(BatchFailed) as failure:
+            await set_many(bucket, [("a", b"1"), ("b", b"2")], retry=Retry(0))
+        assert isinstance(failure.value.cause, StoreBusy)
+        assert (failure.value.failed, failure.value.not_attempted) == ([], ["a", "b"])
+        assert (store.data, store.calls) == ({}, [])
+
+    run(check())
+
+
+@pytest.mark.parametrize("delay", [0, 0.002, 0.02, 0.1, 0.2, 0.5])
+@pytest.mark.parametrize("batches", [True, False])
+def test_at_any_distance_a_request_costs_a_few_round_trips(delay: float, batches: bool) -> None:
+    keys = [f"k{number}" for number in range(1_000)]
+    store = AsyncStore(dict.fromkeys(keys, b"1"), delay=delay)
+
+    async def check() -> None:
+        wit = wit_over(store, batches=batches)
+
+        async def within(trips: int, spare: float, work: Callable[[WitBucket], Any]) -> WitBucket:
+            start = LOOP_CLOCK.now()
+            opened = bucket or await open_bucket(wit, "default")
+            await work(opened)
+            assert LOOP_CLOCK.now() - start <= trips * delay + spare
+            return opened
+
+        bucket: WitBucket | None = None
+        bucket = await within(5, 0.1, lambda bucket: get_many(bucket, ["k1"]))
+        for pause in 0, 0, 2 * HEARD_SECONDS:
+            await asyncio.sleep(pause)
+            await within(2, 0.02, lambda bucket: get_many(bucket, ["k1"]))
+            await asyncio.sleep(pause)
+            await within(10, 0.1, list_keys)
+            await asyncio.sleep(pause)
+            await within(12, 0.4, lambda bucket: get_many(bucket, keys))
+            await asyncio.sleep(pause)
+            await within(3, 0.02, lambda bucket: set_many(bucket, [("a", b"1"), ("b", b"2")]))
+
+    run(check())
+
+
+@pytest.mark.parametrize("readers", [1, 4, 16])
+def test_who_reads_one_store_in_a_loop_does_not_keep_another_from_a_blocking_call(readers: int) -> None:
+    store = AsyncStore({"a": b"1"}, delay=0.006)
+
+    async def check() -> None:
+        wit = wit_over(store)
+        read, listed = await open_bucket(wit, "a"), await open_bucket(wit, "b")
+        for bucket in read, listed:
+            bucket.learned.batch_reads.work = False
+        longest = 0.0
+
+        async def loop() -> None:
+            nonlocal longest
+            while True:
+                start = LOOP_CLOCK.now()
+                assert await read.get("a") == b"1"
+                longest = max(longest, LOOP_CLOCK.now() - start)
+
+        loops = [asyncio.ensure_future(loop()) for _ in range(readers)]
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            start = LOOP_CLOCK.now()
+            assert await listed.list_keys() == ["a"]
+            assert LOOP_CLOCK.now() - start < 0.1
+        for each in loops:
+            each.cancel()
+        assert longest < 0.1
+
+    run(check())
+
+
+def test_one_failed_probe_for_batch_reads_does_not_turn_them_off() -> None:
+    keys = [f"k{number}" for number in range(1_000)]
+    store = AsyncStore(dict.fromkeys(keys, b"1"))
+
+    async def check() -> None:
+        wit = wit_over(store, batches=True)
+        works = wit.batch.get_many
+
+        def locked(*_: object) -> Any:
+            wit.batch.get_many = works
+            raise Err(wasi_keyvalue_store.Error_Other("database is locked"))
+
+        wit.batch.get_many = locked
+        bucket = await open_bucket(wit, "default")
+        assert await get_many(bucket, keys) == list(store.data.items())
+        await set_many(bucket, [(key, b"2") for key in keys[:100]])
+        assert [call for call in store.calls if call != "get_many"] == ["set_many"]
+        assert store.calls.count("get_many") <= 2
+        assert store.most == 0  # none was read or written by itself
+
+    run(check())
 
 
 def test_keys_are_listed_to_the_last_page() -> None:
@@ -339,7 +502,7 @@ def test_keys_are_listed_to_the_last_page() -> None:
         opened = await open_bucket(Wit(SimpleNamespace(open=lambda _: bucket), None, Err), "default")
         assert await opened.list_keys() == ["a", "b", "c"]
 
-    asyncio.run(check())
+    run(check())
 
 
 class KeyStream:
@@ -381,7 +544,8 @@ def wit_of_many_keys(keys: list[str], result: object) -> tuple[Wit, AsyncStore]:
     store.get_keys = get_keys  # type: ignore[attr-defined]
     wit = wit_over(store)
     bucket = SimpleNamespace(get=store.data.get, list_keys=too_many)
-    return replace(wit, store=SimpleNamespace(open=lambda _: bucket)), store
+    wit.store = SimpleNamespace(open=lambda _: bucket)
+    return wit, store
 
 
 def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it() -> None:
@@ -391,14 +555,14 @@ def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it(
     async def check() -> None:
         opened = await open_bucket(wit, "default")
         listing = asyncio.ensure_future(opened.list_keys())
-        await asyncio.sleep(0.005)
-        assert wit.listing
+        await asyncio.sleep(0.01)
+        assert reachable(opened)._listed
         # A call now would wait, in Spin, for a lock that is held until the stream has ended.
         await opened.set_many(MANY)
         assert store.calls == ["get_many", "get_keys", "ended", "set_many"]
         assert sorted(await listing) == sorted(keys)
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_stream_of_keys_that_fails_is_no_list() -> None:
@@ -408,6 +572,41 @@ def test_a_stream_of_keys_that_fails_is_no_list() -> None:
         opened = await open_bucket(wit, "default")
         with pytest.raises(StoreFailed, match="disk I/O error"):
             await opened.list_keys()
-        assert not wit.listing
+        assert not reachable(opened)._listed
 
-    asyncio.run(check())
+    run(check())
+
+
+@pytest.mark.parametrize("sends", [0, 5])
+def test_a_store_that_is_lost_while_its_keys_are_streamed_stops_nobody(sends: int) -> None:
+    wit, store = wit_of_many_keys([], None)
+
+    async def read(_: int) -> list[str]:
+        if not left:
+            await asyncio.Event().wait()
+        await asyncio.sleep(20)
+        return [left.pop()]
+
+    async def get_keys() -> tuple[KeyStream, SimpleNamespace]:
+        stream = KeyStream([], None)
+        stream.read = read  # type: ignore[method-assign, assignment]
+        return stream, SimpleNamespace(read=None)
+
+    left = [str(number) for number in range(sends)]
+    store.get_keys = get_keys  # type: ignore[attr-defined]
+
+    async def check() -> None:
+        lost, other = await open_bucket(wit, "lost"), await open_bucket(wit, "other")
+        other.learned.batch_reads.work = False
+        listing = asyncio.ensure_future(lost.list_keys())
+        await asyncio.sleep(0.05)
+        start = LOOP_CLOCK.now()
+        assert await other.get("a") == b"1"
+        assert LOOP_CLOCK.now() - start < 0.1
+        with pytest.raises(StoreFailed, match="has listed no key for 30 seconds"):
+            await listing
+        assert LOOP_CLOCK.now() < 20 * sends + ROUND_SECONDS + 1
+        with pytest.raises(StoreBusy, match="are being listed"):
+            await lost.get("a")
+
+    run(check())

@@ -1,0 +1,411 @@
+"""Whether a store can be asked now, and who waits for whom.
+
+An asynchronous host has two kinds of calls:
+
+- A *blocking* call (`wasi:keyvalue`). The instance stands still, with all its requests, until the store
+  answers, and the call cannot be given up. Spin's Redis client waits minutes for a server that is gone.
+- A *round* of asynchronous calls (`spin:key-value@3`), side by side. The other requests go on, and a round
+  can be given up: its calls then end in the background.
+
+On Redis, a blocking call that is made while a round is under way may wait for ever: Spin's client has a queue
+of 50 places, a call of the round may have been granted the next one, and cannot take it while the instance
+stands still (docs/decisions/0009). So a blocking call of a store that is Redis, or may be, is made *alone*:
+
+    step of `Reachability.alone`                  others meanwhile                   at most
+    1 the store answers a probe                   -                                  PROBE_SECONDS
+    2 its door closes: its own rounds end         new rounds of this store wait      ROUND_SECONDS
+    3 it has answered within FRESH, or is probed  as before                          PROBE_SECONDS
+    4 the instance's door closes: the rounds of   new rounds of all stores wait, and OTHERS_SECONDS
+      other stores end, or are left behind        blocking calls that must be alone
+    5 the call is made                            the instance stands still          the store's time
+
+A store that reads in batches is no Redis: SQLite is a file, and Spin's clients of DynamoDB and Cosmos DB give
+up by themselves. Its blocking calls are made at once, without a probe.
+
+    a store is    since                          what is done before a round or an `alone` call
+    unheard       the start, or a failed call    probe
+    heard         it answered anything           nothing for HEARD_SECONDS, then probe
+    being probed  the first request that probes  wait for the answer of that probe: there is one at a time
+    silent        PROBE_SECONDS without answer   the probe goes on; requests wait for it, then StoreSilent
+    listed        its keys are read as a stream  wait for the stream, which begins alone (SQLite's lock)
+
+No store waits for another one longer than OTHERS_SECONDS for each blocking call that must be alone, and such
+a call longer than that for all others together. A store whose rounds did not end in that time is left behind,
+and not waited for again until they have ended.
+
+A request cannot wake another (componentize-py), so whoever waits looks again from time to time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from kv_batch.bucket import Clock
+from kv_batch.errors import StoreBusy, StoreError, StoreFailed, StoreSilent
+
+HEARD_SECONDS = 1.0
+"""Seconds for which a store that has answered is taken to be there."""
+
+FRESH = 0.1
+"""The same, before a blocking call: what it meets is not given up."""
+
+PROBE_SECONDS = 5.0
+"""Seconds that a store has to answer a probe."""
+
+ROUND_SECONDS = 30.0
+"""Seconds that a round may take; and seconds of silence that end the reading of a stream of keys. A value of
+3 MB takes that long at 100 KB/s."""
+
+OTHERS_SECONDS = 1.0
+"""Seconds that a blocking call waits for the rounds of other stores: two round trips of 200 ms, and time to
+spare."""
+
+QUEUE_SECONDS = 30.0
+"""Seconds that a request waits for the calls of others before it is told that the store is busy."""
+
+SHORTEST_LOOK = 0.001
+LONGEST_LOOK = 0.01
+"""Seconds between two looks at what a request waits for: a sixteenth of the time waited, within these."""
+
+
+class Waiting:
+    """Waits for conditions, on the clock of a host."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Waits until the condition holds; says whether it did within so many seconds.
+
+        The time for which the instance stood still does not count: an answer that came then is not noticed
+        yet.
+        """
+        waited = 0.0
+        while not condition():
+            if waited >= seconds:
+                return False
+            look, start = min(max(SHORTEST_LOOK, waited / 16), LONGEST_LOOK), self.clock.now()
+            await self.clock.wait(look)
+            waited += min(self.clock.now() - start, look + LONGEST_LOOK)
+        return True
+
+
+class Door:
+    """Lets rounds through unless a blocking call holds it closed.
+
+    It closes for one call at a time, in the order in which they came, and never before those that waited for
+    it while it was closed are through: neither side starves.
+
+    Attributes:
+        is_closed: Whether it is now.
+    """
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self.is_closed = False
+        self._passing = 0
+        self._queue: deque[object] = deque()
+
+    async def through(self) -> None:
+        """Returns once the door is open.
+
+        Raises:
+            StoreBusy: it was not for QUEUE_SECONDS.
+        """
+        if not self.is_closed:
+            return
+        self._passing += 1
+        try:
+            if not await self._waiting.until(lambda: not self.is_closed, QUEUE_SECONDS):
+                raise _busy()
+        finally:
+            self._passing -= 1
+
+    @asynccontextmanager
+    async def closed(self) -> AsyncIterator[None]:
+        """Holds the door closed.
+
+        Raises:
+            StoreBusy: others kept it for QUEUE_SECONDS.
+        """
+        place = object()
+        self._queue.append(place)
+        try:
+            if not await self._waiting.until(
+                lambda: self._queue[0] is place and not self.is_closed and not self._passing, QUEUE_SECONDS
+            ):
+                raise _busy()
+            self.is_closed = True
+        finally:
+            self._queue.remove(place)
+        try:
+            yield
+        finally:
+            self.is_closed = False
+
+
+class Instance:
+    """What is under way in an instance, of all its stores.
+
+    Attributes:
+        stores: Those with rounds under way.
+    """
+
+    def __init__(self, clock: Clock, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+        """An instance of a host.
+
+        Args:
+            clock: The host's.
+            spawn: Runs a coroutine beside the request, and after it if need be.
+        """
+        self.waiting = Waiting(clock)
+        self.spawn = spawn
+        self.door = Door(self.waiting)
+        self.stores: set[Reachability] = set()
+
+
+class Reachability:
+    """Whether one store can be asked, and what of it is under way.
+
+    Attributes:
+        rounds: How many rounds and probes are under way, those given up included.
+    """
+
+    def __init__(self, instance: Instance, probe: Callable[[], Awaitable[None]]) -> None:
+        """A store of an instance.
+
+        Args:
+            instance: Which.
+            probe: Asks the store for anything, asynchronously; raises the StoreError that it answers with.
+        """
+        self.rounds = 0
+        self._instance = instance
+        self._waiting = instance.waiting
+        self._probe = probe
+        self._door = Door(self._waiting)
+        self._heard = float("-inf")
+        self._probing = False
+        self._refusal: StoreError | None = None
+        self._left_behind = False
+        self._listed = False
+
+    def heard(self) -> None:
+        """A call was answered."""
+        self._heard = self._waiting.clock.now()
+
+    def failed(self) -> None:
+        """A call failed: the store is asked whether it is there before the next."""
+        self._heard = float("-inf")
+
+    async def answers(self, within: float = HEARD_SECONDS) -> None:
+        """Returns if the store has answered within so many seconds, or now answers a probe.
+
+        Raises:
+            StoreSilent: it does not, for PROBE_SECONDS.
+            StoreError: it answers with an error.
+        """
+        await self._enter()
+        await self._answers(within)
+
+    async def _answers(self, within: float) -> None:
+        if not self._probing:
+            if self._waiting.clock.now() - self._heard <= within:
+                return
+            self._probing = True
+            self._began()
+            self._instance.spawn(self._ask())
+        # An answer is good when it is noticed, however old it is by then.
+        if not await self._waiting.until(lambda: not self._probing, PROBE_SECONDS):
+            raise StoreSilent(f"the store has not answered for {PROBE_SECONDS:.0f} seconds")
+        if self._refusal is not None:
+            raise self._refusal
+
+    async def _ask(self) -> None:
+        self._refusal = None
+        try:
+            await self._probe()
+            self.heard()
+        except StoreError as error:
+            self._refusal = not_made(error)
+        finally:
+            self._probing = False
+            self._ended()
+
+    def _began(self) -> None:
+        self.rounds += 1
+        self._instance.stores.add(self)
+
+    def _ended(self) -> None:
+        self.rounds -= 1
+        if not self.rounds:
+            self._left_behind = False
+            self._instance.stores.discard(self)
+
+    async def _enter(self) -> None:
+        """Returns when a round may begin, which it must before anything is awaited.
+
+        Raises:
+            StoreBusy: it may not for QUEUE_SECONDS.
+        """
+        while self._listed or self._door.is_closed or self._instance.door.is_closed:
+            await self.not_listed()
+            await self._door.through()
+            await self._instance.door.through()
+
+    async def not_listed(self) -> None:
+        """Returns when the keys of the store are not being read as a stream.
+
+        Raises:
+            StoreBusy: they were for QUEUE_SECONDS.
+        """
+        if self._listed and not await self._waiting.until(lambda: not self._listed, QUEUE_SECONDS):
+            raise StoreBusy("the keys of the store are being listed")
+
+    async def round(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
+        """Makes asynchronous calls, side by side; says whether they have ended.
+
+        They have not when for ROUND_SECONDS none came any further: then they end in the background.
+
+        Args:
+            calls: Makes them, and keeps what comes of each.
+            progress: A number that changes when one of them has come further.
+
+        Raises:
+            StoreSilent, StoreBusy: none was made.
+        """
+        await self._enter()
+        return await self._ended_by(self._begin(calls), progress)
+
+    async def listing(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
+        """The same as `round` for reading the keys of the store as a stream, which begins alone: SQLite would
+        hold its lock against calls that began before as well.
+
+        Raises:
+            StoreError: as `alone`.
+        """
+
+        async def read() -> None:
+            try:
+                await calls()
+            finally:
+                self._listed = False
+
+        async with self.alone():
+            self._listed = True
+            waker = self._begin(read)
+        return await self._ended_by(waker, progress)
+
+    def _begin(self, calls: Callable[[], Awaitable[None]]) -> Waker:
+        waker = Waker(self._instance)
+        self._began()
+
+        async def run() -> None:
+            try:
+                await calls()
+            except Exception as error:  # noqa: BLE001 - raised below: what left a spawned task would be a trap
+                waker.error = error
+            finally:
+                self._ended()
+                waker.wake()
+
+        self._instance.spawn(run())
+        return waker
+
+    async def _ended_by(self, waker: Waker, progress: Callable[[], int]) -> bool:
+        ended = await waker.woken(progress, ROUND_SECONDS)
+        if not ended:
+            self.failed()
+        return ended
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """For a blocking call, which must follow at once: see the table at the top.
+
+        Raises:
+            StoreSilent: the store does not answer.
+            StoreBusy: others kept it too long.
+            StoreError: it answers a probe with an error.
+        """
+        await self.answers()
+        async with self._door.closed():
+            await self.not_listed()
+            if not await self._waiting.until(lambda: not self.rounds, ROUND_SECONDS):
+                raise StoreSilent(f"earlier calls have not been answered for {ROUND_SECONDS:.0f} seconds")
+            await self._answers(FRESH)
+            async with self._instance.door.closed():
+                await self._others_end()
+                yield
+
+    async def _others_end(self) -> None:
+        def under_way() -> list[Reachability]:
+            return [each for each in self._instance.stores if each is not self and not each._left_behind]  # noqa: SLF001
+
+        if not await self._waiting.until(lambda: not under_way(), OTHERS_SECONDS):
+            for store in under_way():
+                store._left_behind = True  # noqa: SLF001 - one class, one table of states
+
+
+class Waker:
+    """Wakes the request that it was made in, from a task that this request has spawned.
+
+    Attributes:
+        error: What the task met, to be raised in the request.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self.error: Exception | None = None
+        self._instance = instance
+        self._done = False
+        self._future: Any = None
+
+    def wake(self) -> None:
+        """The work is done."""
+        self._done = True
+        self._ring()
+
+    async def woken(self, progress: Callable[[], int], seconds: float) -> bool:
+        """Returns True when the work is done, False when there is no progress for so many seconds.
+
+        It is woken at once. The timers beside it cannot be taken back, so that each is short: half as long as
+        the work has taken so far, and from 2 ms up.
+        """
+        clock = self._instance.waiting.clock
+        taken = quiet = 0.0  # without the time for which the instance stood still, as in `Waiting.until`
+        seen = progress()
+        while not self._done:
+            if (reached := progress()) != seen:
+                seen, quiet = reached, 0.0
+            if quiet >= seconds:
+                return False
+            tick, start = min(max(0.002, taken / 2), 0.25), clock.now()
+            self._future = asyncio.get_running_loop().create_future()
+            self._instance.spawn(self._tick(clock, tick))
+            await self._future
+            passed = min(clock.now() - start, tick + LONGEST_LOOK)
+            taken, quiet = taken + passed, quiet + passed
+        if self.error is not None:
+            raise self.error
+        return True
+
+    async def _tick(self, clock: Clock, seconds: float) -> None:
+        await clock.wait(seconds)
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+def not_made(error: StoreError) -> StoreError:
+    """What is said of a call that was not made, since another that comes before it met this error."""
+    if isinstance(error, StoreFailed):
+        return StoreSilent(error.reason)
+    return StoreBusy(error.reason) if isinstance(error, StoreBusy) else error
+
+
+def _busy() -> StoreBusy:
+    return StoreBusy(f"calls of other requests took more than {QUEUE_SECONDS:.0f} seconds")

@@ -1,0 +1,127 @@
+"""A client that knows what it may read: it writes and reads keys of its own, whatever the network does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.backends.contract import Gateway, Refused
+
+SIZES = (2, 40, 150)
+"""Keys of one batch: on Redis up to 128 are written side by side, more by a call that blocks the instance."""
+
+
+@dataclass
+class Witness:
+    """One client.
+
+    Attributes:
+        gateway: kv-batch.
+        name: What its keys start with.
+        longest: Seconds of its longest request.
+        answers: How many requests were answered as they should, by status.
+    """
+
+    gateway: Gateway
+    name: str
+    longest: float = 0.0
+    answers: dict[int, int] = field(default_factory=dict)
+    _written: dict[str, bytes | None] = field(default_factory=dict)
+    _doubtful: dict[str, set[bytes | None]] = field(default_factory=dict)
+    _turn: int = 0
+
+    def turn(self) -> None:
+        """Writes some keys, reads them, and now and then deletes some."""
+        self._turn += 1
+        keys = [f"{self.name} {i}" for i in range(SIZES[self._turn % len(SIZES)])]
+        if self._turn % 4 == 0:
+            self._write("delete_many", keys, dict.fromkeys(keys))
+        else:
+            values = {key: b"%d of %s" % (self._turn, key.encode()) for key in keys}
+            self._write("set_many", list(values.items()), values)
+        self.read(keys)
+
+    def read(self, keys: Sequence[str]) -> None:
+        """Reads, and looks whether that may be."""
+        pairs, problem = self._call("get_many", keys)
+        if problem is not None:
+            return
+        assert [key for key, _ in pairs] == list(keys)
+        for key, value in pairs:
+            may_be = {self._written.get(key)} | self._doubtful.get(key, set())
+            assert value in may_be, f"{key}: {value!r} was read, none of {may_be!r}"
+
+    def _write(self, operation: str, items: Sequence[Any], values: dict[str, Any]) -> None:
+        _, problem = self._call(operation, items)
+        failed = [] if problem is None else [each["key"] for each in problem["failed"]]
+        untouched = [] if problem is None else problem["not_attempted"]
+        if problem is not None:
+            assert problem["applied"] + len(failed) + len(untouched) == len(values), problem
+            assert not set(failed) & set(untouched)
+        for key, value in values.items():
+            if key in failed:
+                # It may have come to the store, and may yet come.
+                self._doubtful.setdefault(key, set()).add(value)
+            elif key not in untouched:
+                self._written[key] = value
+
+    def _call(
+        self, operation: str, items: Sequence[Any]
+    ) -> tuple[list[tuple[str, bytes | None]], dict[str, Any] | None]:
+        start = time.monotonic()
+        try:
+            pairs, problem = self.gateway.call(operation, items), None
+        except Refused as refusal:
+            pairs, problem = [], refusal.problem
+            assert problem["status"] in {502, 503}, problem
+        self.longest = max(self.longest, time.monotonic() - start)
+        status = 200 if problem is None else int(problem["status"])
+        self.answers[status] = self.answers.get(status, 0) + 1
+        return pairs, problem
+
+
+@contextmanager
+def watching(url: str, count: int) -> Iterator[list[Witness]]:
+    """So many witnesses, each taking turns until the end, where what any of them met is raised."""
+    witnesses = [Witness(Gateway(url), f"witness {number}") for number in range(count)]
+    ended = threading.Event()
+    errors: list[Exception] = []
+
+    def go_on(witness: Witness) -> None:
+        try:
+            while not ended.is_set():
+                witness.turn()
+        except (AssertionError, httpx.HTTPError, ValueError, KeyError) as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=go_on, args=(each,)) for each in witnesses]
+    for thread in threads:
+        thread.start()
+    try:
+        yield witnesses
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    if errors:
+        raise errors[0]
+
+
+def eventually(call: Callable[[], object], seconds: float) -> float:
+    """Makes a call until it is not refused; says after how many seconds."""
+    start = time.monotonic()
+    while True:
+        try:
+            call()
+        except Refused:
+            if time.monotonic() > start + seconds:
+                raise
+            time.sleep(0.1)
+        else:
+            return time.monotonic() - start

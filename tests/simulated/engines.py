@@ -1,0 +1,511 @@
+"""Stores behind the WIT modules, as Spin has them on SQLite, Redis and DynamoDB, in virtual time.
+
+Each answers after its round trip, unless one of its faults is in the way (`Fault`). What no caller may do
+(docs/decisions/0009, FACTS of each engine) is noted as a hazard and never forgiven. An engine keeps the whole
+history of each key, so that a model can say what a caller may have seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from random import Random
+from types import SimpleNamespace
+from typing import Any, Final, Literal, Self, TypeAlias
+
+from kv_batch.bucket import Bucket
+from kv_batch.reachability import FRESH, OTHERS_SECONDS
+from kv_batch.stores import Stores
+from kv_batch.wit import Asynchronous, Wit, open_bucket
+from tests.simulated.loop import Loop
+from tests.wit_types import Err, key_value, wasi_keyvalue_store
+
+Kind = Literal["SQLite", "Redis", "DynamoDB"]
+Value: TypeAlias = bytes | None
+Change: TypeAlias = tuple[str, Value]
+
+FOREVER: Final = float("inf")
+
+HANGS = 60.0
+"""Seconds that Spin's Redis client keeps a call whose connection was lost."""
+
+GIVES_UP = 8.0
+"""Seconds after which the AWS SDK gives up a call."""
+
+LOCK_WAIT = 5.0
+"""Seconds that SQLite waits for a lock that another process holds."""
+
+ANY_NUMBER = 1 << 30
+
+FRESH_ENOUGH: Final = FRESH + 0.05
+"""Seconds for which a store may have been lost when a call that blocks is made, the time to notice
+included."""
+
+NOTHING_DONE: Final = ("database is locked", "too many requests")
+"""Errors of calls that changed nothing."""
+
+OPERATION: ContextVar[int] = ContextVar("OPERATION", default=-1)
+"""The operation that makes a call, by its number."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to the calls of a store for some time.
+
+        kind      the calls
+        stall     nothing comes: answers that would arrive meanwhile arrive at the end
+        lost      Redis: those in flight hang for HANGS, those begun meanwhile until the store is back;
+                  DynamoDB: each fails after a while
+        late      each answer takes up to `extra` seconds more
+        busy      SQLite: locked by another process; else "too many requests" and the like
+        failing   some fail, and may have been done in part
+        once      the connection is lost, but now and then a call is answered
+
+    Attributes:
+        start, end: From when, and to when; FOREVER for the rest of time.
+        extra: Seconds, for `late`; the share of the calls, for `failing` and `once`.
+    """
+
+    kind: Literal["stall", "lost", "late", "busy", "failing", "once"]
+    start: float
+    end: float
+    extra: float = 0.5
+
+
+@dataclass(frozen=True)
+class Nature:
+    """What a store is like.
+
+    Attributes:
+        kind: Which engine it is.
+        rt: Seconds of a round trip.
+        jitter: The share of it by which it may be longer.
+        faults: What happens to it.
+        most_read, most_written: Keys that a call may hold.
+        cap: Bytes that one answer of get-many may hold.
+        longest: Bytes of the longest value that it takes.
+        lists: Keys that list-keys hands over at once; more come as a stream only.
+        refuses: A character that no key may hold.
+        repeats: Whether it names a key twice, now and then, in a list or an answer.
+    """
+
+    kind: Kind
+    rt: float = 0.0
+    jitter: float = 0.0
+    faults: tuple[Fault, ...] = ()
+    most_read: int = ANY_NUMBER
+    most_written: int = ANY_NUMBER
+    cap: int = ANY_NUMBER
+    longest: int = ANY_NUMBER
+    lists: int = ANY_NUMBER
+    refuses: str = ""
+    repeats: bool = False
+
+    @property
+    def longest_round_trip(self) -> float:
+        return self.rt * (1 + self.jitter)
+
+    def takes(self, key: str, value: Value) -> bool:
+        return not (self.refuses and self.refuses in key) and (value is None or len(value) <= self.longest)
+
+
+class Engine:
+    """A store, on its own.
+
+    Attributes:
+        data: What it holds.
+        history: What each key ever held, and since when.
+        applied, touched, asked: The keys whose change was made, may have been made, or was asked for, by
+        number
+            of the operation.
+        failures: The operations that met a failure of a call, with how many.
+        hazards: What no caller may do.
+        calls: (operation, name, count of keys, time) of each call.
+    """
+
+    def __init__(self, label: str, nature: Nature, loop: Loop, random: Random, has_others: bool) -> None:
+        self.label = label
+        self.nature = nature
+        self.data: dict[str, bytes] = {}
+        self.history: dict[str, list[tuple[float, Value]]] = {}
+        self.applied: dict[int, set[str]] = {}
+        self.touched: dict[int, set[str]] = {}
+        self.asked: dict[int, set[str]] = {}
+        self.failures: dict[int, int] = {}
+        self.hazards: list[str] = []
+        self.calls: list[tuple[int, str, int, float]] = []
+        self._loop = loop
+        self._random = random
+        self._has_others = has_others
+        self._in_flight = 0
+        self._streaming = 0
+
+    def put(self, data: Mapping[str, bytes]) -> None:
+        """Holds these from the start."""
+        self.data.update(data)
+        self.history.update((key, [(self._loop.now, value)]) for key, value in data.items())
+
+    # When a call has its answer, and whether it is one
+
+    def _plan(self, now: float) -> tuple[float, str | None]:
+        """The time of the answer to a call that is made now, and the error that it is."""
+        nature, random = self.nature, self._random
+        end = now + nature.rt * (1 + nature.jitter * random.random())
+        error: str | None = None
+        for fault in nature.faults:
+            if now >= fault.end or end < fault.start:
+                continue
+            match fault.kind:
+                case "stall":
+                    end = max(end, fault.end + random.random() * 0.01)
+                case "late":
+                    end += fault.extra * random.random()
+                case "failing" if random.random() < fault.extra:
+                    error = random.choice(("disk I/O error", "connection reset by peer"))
+                case "busy" if now >= fault.start:
+                    end, error = self._busy(now, end, fault)
+                case "lost":
+                    end, error = self._lost(now, end, fault)
+                case "once" if random.random() >= fault.extra:
+                    end, error = self._lost(now, end, fault)
+                case _:
+                    pass
+        return end, error
+
+    def _busy(self, now: float, end: float, fault: Fault) -> tuple[float, str | None]:
+        if self.nature.kind == "SQLite":
+            locked = fault.end - now > LOCK_WAIT
+            return (now + LOCK_WAIT, "database is locked") if locked else (max(end, fault.end), None)
+        if self.nature.kind == "DynamoDB":
+            return end, "ProvisionedThroughputExceededException"
+        return end, self._random.choice(("too many requests", "LOADING Redis is loading the dataset"))
+
+    def _lost(self, now: float, end: float, fault: Fault) -> tuple[float, str | None]:
+        random = self._random
+        if self.nature.kind == "DynamoDB":
+            return max(now, fault.start) + GIVES_UP * random.random(), "dispatch failure: timeout"
+        error = random.choice((None, "connection reset by peer"))
+        if now < fault.start:
+            return max(end, fault.start + HANGS), error
+        return max(end, fault.end + random.random()), error
+
+    # Calls
+
+    def blocking(self, name: str, keys: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:
+        """A call during which the instance stands still.
+
+        Raises:
+            Err: the host's error.
+        """
+        loop, now = self._loop, self._loop.now
+        if self.nature.kind == "Redis":
+            if self._in_flight:
+                self._hazard(f"{name} blocks the instance with {self._in_flight} calls in flight")
+            self._on_a_lost_store(name, now)
+        self._on_a_locked_file(name)
+        end, error = self._plan(now)
+        self._attempt(changes, error)
+        if end == FOREVER:
+            end, error = now + 2 * HANGS, "connection reset by peer"
+        loop.stand_still(end, self.label)
+        self._answer(wasi_keyvalue_store, name, keys, changes, error)
+
+    def _on_a_locked_file(self, name: str) -> None:
+        if self.nature.kind == "SQLite" and self._streaming:
+            self._hazard(f"{name} while the keys are read as a stream, which holds the lock")
+
+    def _on_a_lost_store(self, name: str, now: float) -> None:
+        for fault in self.nature.faults:
+            if fault.kind == "lost" and fault.start <= now < fault.end:
+                still = sum(
+                    min(end, now) - max(start, fault.start)
+                    for start, end, _ in self._loop.still
+                    if end > fault.start and start < now
+                )
+                gone = now - fault.start - still
+                others = OTHERS_SECONDS if self._has_others else 0.0
+                if gone > FRESH_ENOUGH + others + 2 * self.nature.longest_round_trip:
+                    self._hazard(f"{name} blocks the instance on a store that is lost for {gone:.1f} s")
+
+    async def asynchronous(self, name: str, keys: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:
+        """A call beside which the other tasks go on.
+
+        Raises:
+            Err: the host's error.
+        """
+        loop, now = self._loop, self._loop.now
+        end, error = self._plan(now)
+        self._attempt(changes, error)
+        if self.nature.kind == "SQLite":  # Spin blocks the thread for it
+            self._on_a_locked_file(name)
+            loop.stand_still(end, self.label)
+            end = loop.now
+        self._in_flight += 1
+        self._streaming += name == "get_keys"  # until its reader is closed
+        early = bool(changes) and error is None and self._random.random() < 0.5
+        if early and self._refused(name, keys, changes) is None:
+            self._apply(changes, len(changes))
+        await loop.until(end)
+        self._in_flight -= 1
+        try:
+            self._answer(key_value, name, keys, () if early else changes, error, changes)
+        except Err:
+            self._streaming -= name == "get_keys"
+            raise
+
+    def _attempt(self, changes: Sequence[Change], error: str | None) -> None:
+        if changes:
+            keys = [key for key, _ in changes]
+            self.asked.setdefault(OPERATION.get(), set()).update(keys)
+            if error not in NOTHING_DONE:
+                self.touched.setdefault(OPERATION.get(), set()).update(keys)
+
+    def _answer(
+        self,
+        module: Any,
+        name: str,
+        keys: Sequence[str],
+        changes: Sequence[Change],
+        error: str | None,
+        asked: Sequence[Change] = (),
+    ) -> None:
+        """Does what a call asks for.
+
+        Raises:
+            Err: with the fault that it met, or why the engine refuses it.
+        """
+        operation = OPERATION.get()
+        self.calls.append((operation, name, len(keys), self._loop.now))
+        refused = self._refused(name, keys, changes or asked)
+        if error is None and refused is None:
+            self._apply(changes, len(changes))
+            return
+        self.failures[operation] = self.failures.get(operation, 0) + 1
+        if refused is None and error not in NOTHING_DONE:
+            self._apply(changes, self._random.choice((0, len(changes) // 2, len(changes))))
+        raise Err(module.Error_Other(refused or error))
+
+    def _apply(self, changes: Sequence[Change], count: int) -> None:
+        now = self._loop.now
+        applied = self.applied.setdefault(OPERATION.get(), set())
+        for key, value in changes[:count]:
+            applied.add(key)
+            self.history.setdefault(key, [(-1.0, None)]).append((now, value))
+            if value is None:
+                self.data.pop(key, None)
+            else:
+                self.data[key] = value
+
+    def _refused(self, name: str, keys: Sequence[str], changes: Sequence[Change]) -> str | None:
+        """Why the engine does not take a call."""
+        nature = self.nature
+        if name.endswith("_many"):
+            if not keys:
+                self._hazard(f"{name} of no keys")
+            if len(set(keys)) < len(keys):
+                self._hazard(f"{name} of a key twice")
+            if name == "get_many":
+                if nature.kind == "Redis":
+                    if len(keys) == 1:
+                        self._hazard("get_many of one key, which panics")
+                    return "wrong number of arguments for 'keys' command"
+                if nature.cap < sum(len(self.data.get(key, b"")) for key in keys):
+                    return f"query result exceeds limit of {nature.cap} bytes"
+            if len(keys) > (nature.most_read if name == "get_many" else nature.most_written):
+                return "Too many items requested"
+        if not all(nature.takes(key, value) for key, value in changes):
+            return "a key or a value is refused"
+        return None
+
+    def _hazard(self, what: str) -> None:
+        self.hazards.append(f"{self.label} at {self._loop.now:.3f} s: {what}")
+
+    # What a caller may have seen
+
+    def possible(self, key: str, start: float, end: float) -> list[Value]:
+        """The values that a key had between two times."""
+        changes = self.history.get(key, [])
+        before: Value = None
+        during: list[Value] = []
+        for time, value in changes:
+            if time < start:
+                before = value
+            elif time <= end:
+                during.append(value)
+        return [before, *during]
+
+    def disturbed(self, start: float, end: float) -> list[Fault]:
+        """The faults that calls made between two times may meet; those made before, too, if they hang on."""
+        return [fault for fault in self.nature.faults if fault.start <= end and start <= fault.end + HANGS]
+
+    # As the modules have it
+
+    def told(self, pairs: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        self._random.shuffle(pairs)
+        return [*pairs, *pairs[:2]] if self.nature.repeats else pairs
+
+
+class Reader:
+    """A stream of keys under way."""
+
+    def __init__(self, engine: Engine, keys: list[str], loop: Loop) -> None:
+        self.writer_dropped = False
+        self._engine = engine
+        self._keys = keys
+        self._loop = loop
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._engine._streaming -= 1
+        self._engine._in_flight -= 1
+
+    async def read(self, most: int) -> list[str]:
+        end, _ = self._engine._plan(self._loop.now)
+        await self._loop.until(end)
+        page, self._keys = self._keys[:10], self._keys[10:]
+        self.writer_dropped = not page
+        return page
+
+
+class AsyncStore:
+    """`spin:key-value/key-value@3.0.0`'s store."""
+
+    def __init__(self, engine: Engine, loop: Loop) -> None:
+        self._engine = engine
+        self._loop = loop
+
+    async def exists(self, key: str) -> bool:
+        await self._engine.asynchronous("exists", [key])
+        return key in self._engine.data
+
+    async def get(self, key: str) -> bytes | None:
+        await self._engine.asynchronous("get", [key])
+        return self._engine.data.get(key)
+
+    async def set(self, key: str, value: bytes) -> None:
+        await self._engine.asynchronous("set", [key], [(key, value)])
+
+    async def delete(self, key: str) -> None:
+        await self._engine.asynchronous("delete", [key], [(key, None)])
+
+    async def get_keys(self) -> tuple[Reader, Any]:
+        engine = self._engine
+        await engine.asynchronous("get_keys")
+        engine._in_flight += 1
+        keys = list(engine.data)
+        if engine.nature.repeats:
+            keys += keys[:2]
+
+        async def ended() -> None:
+            return None
+
+        return Reader(engine, keys, self._loop), SimpleNamespace(read=ended)
+
+
+class HostBucket:
+    """`wasi:keyvalue/store`'s bucket; its batch functions are those of `wasi:keyvalue/batch`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def get(self, key: str) -> bytes | None:
+        self.engine.blocking("get", [key])
+        return self.engine.data.get(key)
+
+    def list_keys(self, cursor: str | None) -> Any:
+        engine = self.engine
+        engine.blocking("list_keys")
+        if len(engine.data) > engine.nature.lists:
+            raise Err(wasi_keyvalue_store.Error_Other("query result exceeds limit of 1 bytes"))
+        keys = list(engine.data)
+        return wasi_keyvalue_store.KeyResponse(keys + keys[:2] if engine.nature.repeats else keys, None)
+
+    def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes]]:
+        self.engine.blocking("get_many", keys)
+        data = self.engine.data
+        return self.engine.told([(key, data[key]) for key in keys if key in data])
+
+    def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self.engine.blocking("set_many", [key for key, _ in pairs], pairs)
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        self.engine.blocking("delete_many", keys, [(key, None) for key in keys])
+
+
+@dataclass
+class World:
+    """An instance over some stores.
+
+    Attributes:
+        engines: The stores, by label.
+        random: Whatever happens by chance is taken from it.
+    """
+
+    natures: Mapping[str, Nature]
+    random: Random = field(default_factory=lambda: Random(0))
+    loop: Loop = field(default_factory=Loop)
+
+    def __post_init__(self) -> None:
+        loop = self.loop
+        engines = self.engines = {
+            label: Engine(label, nature, loop, self.random, len(self.natures) > 1)
+            for label, nature in self.natures.items()
+        }
+
+        def open_blocking(label: str) -> HostBucket:
+            engine = engines[label]
+            if engine.nature.kind == "Redis":
+                engine.blocking("open")
+            return HostBucket(engine)
+
+        async def open_asynchronous(label: str) -> AsyncStore:
+            engine = engines[label]
+            if engine.nature.kind == "Redis":
+                await engine.asynchronous("open")
+            return AsyncStore(engine, loop)
+
+        batch = SimpleNamespace(
+            get_many=HostBucket.get_many, set_many=HostBucket.set_many, delete_many=HostBucket.delete_many
+        )
+        self.wit = Wit(
+            SimpleNamespace(open=open_blocking),
+            batch,
+            Err,
+            Asynchronous(
+                SimpleNamespace(Store=SimpleNamespace(open=open_asynchronous)), loop.clock, loop.spawn
+            ),
+        )
+        self.stores = Stores(self)
+
+    def config(self, name: str) -> str | None:
+        return None
+
+    async def open(self, label: str) -> Bucket:
+        return await open_bucket(self.wit, label)
+
+    def hazards(self) -> list[str]:
+        """What no caller may do, and was done."""
+        return [hazard for engine in self.engines.values() for hazard in engine.hazards]
+
+    def run(self, main: Coroutine[Any, Any, Any]) -> Any:
+        """Runs a scenario, and drains the loop."""
+        result = self.loop.run(main)
+        self.loop.drain()
+        assert not self.hazards(), self.hazards()
+        return result
+
+
+async def side_by_side(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+    """What comes of each; errors are raised once all have ended."""
+    outcomes = await asyncio.gather(*coroutines, return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+Build = Callable[[], World]

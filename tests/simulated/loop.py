@@ -1,0 +1,158 @@
+"""An event loop with a virtual clock, which behaves as one Spin instance does.
+
+When no task is ready, the time jumps to the next timer: nothing ever sleeps. A *blocking* call of the host
+(`stand_still`) moves the time on while no task runs, and the timers that would have fired meanwhile fire
+afterwards. When no task is ready and there is no timer, nothing can ever happen again: `Deadlock`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
+from typing import Any, TypeVar
+
+from kv_batch.bucket import Clock
+
+MOST_STEPS = 1_000_000
+"""Steps of tasks after which a run is taken to be endless."""
+
+Result = TypeVar("Result")
+
+
+class Deadlock(AssertionError):
+    """A task waits, and nothing will ever wake it."""
+
+
+class Loop(asyncio.AbstractEventLoop):
+    """One instance of a host, and its time.
+
+    Attributes:
+        now: Seconds since the start.
+        still: When the instance stood still: from, to, and for which store.
+        tasks: Every task that was ever made.
+        errors: What was reported to the loop.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.still: list[tuple[float, float, str]] = []
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.errors: list[str] = []
+        self.clock = Clock(self.time, self.wait)
+        self._ready: deque[tuple[Context, Callable[..., object], tuple[Any, ...]]] = deque()
+        self._timers: list[tuple[float, int, Context, Callable[..., object], tuple[Any, ...]]] = []
+        self._context = Context()  # of timers, which need none
+        self._order = 0
+        self._steps = 0
+
+    # What tasks and futures need of a loop
+
+    def time(self) -> float:
+        return self.now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def call_soon(  # type: ignore[override]  # no type variables, as no caller needs them
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Any:
+        self._ready.append((context or copy_context(), callback, args))
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Any:
+        self._order += 1
+        heappush(self._timers, (when, self._order, context or copy_context(), callback, args))
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Any:
+        self.call_at(self.now + delay, callback, *args, context=context)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self, coro: Any, *, name: Any = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        self.tasks.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.errors.append(str(context.get("exception") or context.get("message")))
+
+    # What a host does
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Runs a coroutine beside the task that calls."""
+        self.create_task(coroutine)
+
+    async def wait(self, seconds: float) -> None:
+        """Waits, and lets the other tasks go on."""
+        await self.until(self.now + seconds)
+
+    def until(self, when: float) -> asyncio.Future[None]:
+        """Done at that time. Infinity is never."""
+        future = self.create_future()
+        self.call_at(when, _wake, future, context=self._context)
+        return future
+
+    def stand_still(self, until: float, store: str) -> None:
+        """A blocking call: no task runs until it has its answer."""
+        if until > self.now:
+            self.still.append((self.now, until, store))
+            self.now = until
+
+    # Running
+
+    def run(self, main: Coroutine[Any, Any, Result]) -> Result:
+        """Runs until a coroutine has ended; what came of it."""
+        task = self.create_task(main)
+        self._go(task.done)
+        result: Result = task.result()
+        return result
+
+    def drain(self) -> None:
+        """Runs until nothing is left to be done but what never ends."""
+        self._go(lambda: not self._timers or self._timers[0][0] == float("inf"))
+
+    @property
+    def pending(self) -> list[asyncio.Task[Any]]:
+        """The tasks that have not ended."""
+        return [task for task in self.tasks if not task.done()]
+
+    def _go(self, ended: Callable[[], bool]) -> None:
+        ready, timers = self._ready, self._timers
+        asyncio._set_running_loop(self)
+        try:
+            while True:
+                while ready:
+                    self._steps += 1
+                    context, callback, args = ready.popleft()
+                    context.run(callback, *args)
+                if ended():
+                    return
+                if not timers or timers[0][0] == float("inf"):
+                    raise Deadlock(f"no task can go on at {self.now:.3f} s: {self._waiting()}")
+                if self._steps > MOST_STEPS:
+                    raise Deadlock(f"{self._steps} steps, and no end at {self.now:.3f} s: {self._waiting()}")
+                self.now = max(self.now, timers[0][0])
+                while timers and timers[0][0] <= self.now:
+                    ready.append(heappop(timers)[2:])
+        finally:
+            asyncio._set_running_loop(None)
+
+    def _waiting(self) -> str:
+        return ", ".join(f"{task.get_name()} in {task.get_coro()}" for task in self.pending[:4])
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
