@@ -83,6 +83,15 @@ def forget_peak(server: Server) -> None:
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
+def processor_seconds(server: Server) -> float:
+    """Seconds of the processor that the host has used (proc(5), fields 14 and 15 of stat)."""
+    ticks = 0
+    for pid in _processes(server):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _processes(server: Server) -> list[int]:
     """The host's process group (Linux: proc(5), field 5 of stat)."""
     group = []

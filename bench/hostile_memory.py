@@ -167,7 +167,7 @@ def attacks() -> Iterator[Attack]:
 def requests_of_readers() -> Iterator[Attack]:
     """Long heads, repeats, and values of which each byte is six in JSON."""
     one, get_many = "/v1/default?key=a", "/v1/default/get-many"
-    yield Attack("reader", "a query of 60 KB of &", 400, get("/v1/default?" + "&" * 60_000))
+    yield Attack("reader", "a query of 60 KB of &", 200, get(one + "&" * 60_000))
     yield Attack("reader", "a query of 15,000 keys", 413, get("/v1/default?" + "key&" * 15_000))
     yield Attack("reader", "an Accept of 60 KB of commas", 200, get(one, accept="," * 60_000))
     yield Attack("reader", "a path of 60 KB of slashes", 404, get("/v1/default" + "/" * 60_000))
@@ -217,7 +217,7 @@ def packed_bodies() -> Iterator[Attack]:
         ("16 MB of members of one name: 16 KB", 413, b"{" + b'"a":1,' * (size // 6), JSON),
         ("a form of 300,000 parts: 16 KB", 413, (part + b"\r\n\r\n") * (size // 52), kind),
         ("a form of 4,000,000 folds: 16 KB", 400, part + b" a\r\n" * (size // 4), kind),
-        ("a form of 16 MB of returns: 16 KB", 400, part + b"\r\n" + b"\r" * (size - 100), kind),
+        ("a form of 16 MB of returns: 16 KB", 413, part + b"\r\n" + b"\r" * (size - 100), kind),
     ):
         yield Attack("writer", what, status, packed(path, body, type_))
 

@@ -189,9 +189,14 @@ def decode_keys(block: bytes, first: int, limits: Limits) -> Lines[str]:
     return _decode(block, first, limits, _shaped_keys, decode_key)
 
 
-def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> bytes:
-    """The pairs as lines, each as it is in a JSON answer (`kv_batch.pairs.encode_pairs`)."""
-    return json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, json_pairs.NEWLINE) + b"\n"
+def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
+    """The pairs as lines, each as it is in a JSON answer, in pieces (`kv_batch.pairs.encode_pairs`)."""
+    held = b""
+    for piece in json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, json_pairs.NEWLINE):
+        if held:
+            yield held
+        held = piece
+    yield held + b"\n"
 
 
 PIECE = 24 * 1024

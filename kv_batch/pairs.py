@@ -10,8 +10,7 @@ from __future__ import annotations
 import binascii
 import codecs
 import json
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from kv_batch.errors import Problem
 from kv_batch.json_text import TooMany, parse
@@ -28,7 +27,7 @@ _ESCAPED = bytes([*range(0x20), *b'"\\'])
 STEP = 3 * 64 * 1024
 """Bytes of a large value that are encoded at a time. A multiple of three: so their base64 fits together."""
 
-LARGE = 1024 * 1024
+LARGE = 2 * 1024 * 1024
 """Bytes of values that are encoded in one go, with several copies of all."""
 
 NEWLINE = b"\n"
@@ -157,38 +156,19 @@ def check_count(count: int, limits: Limits) -> None:
         )
 
 
-class TooLong(Exception):
-    """Encoded, the pairs are longer than they may be."""
-
-
 def encode_pairs(
-    keys: Iterable[str],
-    values: Iterable[bytes | None],
-    always_base64: bool,
-    between: bytes = b", ",
-    most: int = sys.maxsize,
-) -> bytes:
+    keys: Collection[str], values: Collection[bytes | None], always_base64: bool, between: bytes = b", "
+) -> Iterator[bytes]:
     """Pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
 
     A value that is UTF-8 is text, unless `always_base64`; any other is base64; a missing one is null.
-    Both are gone through more than once.
-
-    Raises:
-        TooLong: there are more than `most` bytes. No more than these are made: a byte may be six in JSON.
+    They come in pieces: small pairs some at a time, a large one in many pieces, since a byte may be six in
+    JSON. Whoever takes them may stop where there are too many.
     """
     if sum(map(len, filter(None, values))) <= LARGE:
-        pieces = [_encode_some(keys, values, always_base64, between)]
-        most -= len(pieces[0])
+        yield _encode_some(keys, values, always_base64, between)
     else:
-        pieces = []
-        for piece in _encode_runs(list(keys), list(values), always_base64, between):
-            pieces.append(piece)
-            most -= len(piece)
-            if most < 0:
-                break
-    if most < 0:
-        raise TooLong
-    return b"".join(pieces)
+        yield from _encode_runs(list(keys), list(values), always_base64, between)
 
 
 def _encode_some(
@@ -217,7 +197,6 @@ def _escaped(piece: bytes) -> bytes:
 def _encode_runs(
     keys: list[str], values: list[bytes | None], always_base64: bool, between: bytes
 ) -> Iterator[bytes]:
-    """The pairs in pieces: small ones some at a time, a large one in many."""
     start = 0
     while start < len(keys):
         if start:

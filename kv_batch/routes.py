@@ -15,7 +15,7 @@ from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
 from kv_batch.http import Body, Request, Response
 from kv_batch.media import FORM, JSON, NDJSON, foreign_charset, media_type, preferred, takes_gzip
-from kv_batch.pairs import Pair, TooLong, check_count, check_key, decode_keys, decode_pairs, encode_pairs
+from kv_batch.pairs import Pair, check_count, check_key, decode_keys, decode_pairs, encode_pairs
 from kv_batch.problems import line
 from kv_batch.query import malformed, parse_query, single
 from kv_batch.record import Record
@@ -171,11 +171,13 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     call.record.keys += len(keys)
     values = await call.store.do(read)
     call.record.enter("encode")
-    try:
-        pairs = encode_pairs(keys, values, always_base64, most=most)
-    except TooLong:
-        raise _answer_too_large(most) from None
-    return _buffered(b'{"pairs": [' + pairs + b"]}\n")
+    pieces = [b'{"pairs": [']
+    for piece in encode_pairs(keys, values, always_base64):
+        most -= len(piece)
+        if most < 0:
+            raise _answer_too_large(call.limits.answer_bytes)
+        pieces.append(piece)
+    return _buffered(b"".join([*pieces, b"]}\n"]))
 
 
 async def _write(call: Call, write: Write[Item], items: list[Item]) -> Response:

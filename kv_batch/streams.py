@@ -175,7 +175,8 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
         if None in pairs.values():
             pairs = {key: value for key, value in pairs.items() if value is not None}
         for piece in _pieces(pairs, read.size):
-            yield _lines(store, piece, always_base64)
+            for chunk in _lines(store, piece, always_base64):
+                yield chunk
 
 
 async def _read(
@@ -187,15 +188,20 @@ async def _read(
         # A key that comes again in a part was asked for once, and is answered each time.
         for run in [values] if len(values) == len(read.part) else _runs(read.part, values):
             for piece in _pieces(run, read.size):
-                yield _lines(store, piece, always_base64)
+                for chunk in _lines(store, piece, always_base64):
+                    yield chunk
 
 
-def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) -> bytes:
+def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
     store.record.keys += len(pairs)
-    before = store.record.enter("encode")
-    lines = ndjson.encode_pairs(pairs, always_base64)
-    store.record.enter(before)
-    return lines
+    chunks = ndjson.encode_pairs(pairs, always_base64)
+    while True:
+        before = store.record.enter("encode")
+        chunk = next(chunks, None)
+        store.record.enter(before)
+        if chunk is None:
+            return
+        yield chunk
 
 
 def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, bytes | None]]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import gzip
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from bench.files import forget_peak, peak, resident
+from bench.files import forget_peak, peak, processor_seconds, resident
 from tests.component.test_hostile import BROKEN
 from tests.conftest import FIGURES
 from tests.servers import Server, serving
@@ -24,7 +23,8 @@ MIB = 1024 * 1024
 AT_ONCE = 6
 
 SECONDS = 5.0
-"""Of each answer. On two cores the slowest takes 2."""
+"""Of the processor, for all of one kind together: the last answer takes no longer where nothing else runs, on
+however few cores. They take 2 to 3."""
 
 MEMORY = 1024 * MIB
 """Bytes that the host may grow by. It grew by 500 MiB at the most; by 11,000 of the first of these bodies
@@ -49,12 +49,11 @@ BODIES = [
 ]
 
 
-def post(server: Server, body: bytes, kind: str) -> tuple[int, float]:
-    """The status of the answer to a packed body, and the seconds that it took."""
-    start = time.perf_counter()
+def post(server: Server, body: bytes, kind: str) -> int:
+    """The status of the answer to a packed body."""
     headers = {"content-type": kind, "content-encoding": "gzip"}
-    answer = httpx.post(f"{server.url}/v1/default/set-many", content=body, headers=headers, timeout=120)
-    return answer.status_code, time.perf_counter() - start
+    url = f"{server.url}/v1/default/set-many"
+    return httpx.post(url, content=body, headers=headers, timeout=120).status_code
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read in /proc")
@@ -64,19 +63,20 @@ def test_few_bytes_do_not_become_many_objects(host: str, tmp_path: Path, pytestc
         assert httpx.get(url).status_code == 200
         held = resident(server)
         forget_peak(server)
-        slowest = 0.0
+        longest = 0.0
         for name, kind, status, body in BODIES:
             packed = gzip.compress(body)
             assert len(packed) < 300_000
+            before = processor_seconds(server)
             answers = list(threads.map(post, [server] * AT_ONCE, [packed] * AT_ONCE, [kind] * AT_ONCE))
-            assert {answered for answered, _ in answers} == {status}, name
-            slowest = max(slowest, *(seconds for _, seconds in answers))
-            assert slowest < SECONDS, name
+            assert set(answers) == {status}, name
+            longest = max(longest, processor_seconds(server) - before)
+            assert longest < SECONDS, name
             grown = peak(server) - held
             assert grown < MEMORY, name
         assert httpx.get(url).status_code == 200
         assert not BROKEN.search(server.logged()), BROKEN.search(server.logged())
     pytestconfig.stash[FIGURES].append(
         f"{host}: {AT_ONCE} hostile bodies at once grew it by {grown // MIB} MiB, "
-        f"the slowest answer took {slowest:.1f} s"
+        f"the slowest kind took {longest:.1f} s of the processor"
     )

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kv_batch import json_text, pairs
+from kv_batch import json_text, ndjson, pairs
 from kv_batch.errors import Problem
 from kv_batch.form import FormDecoder
 from kv_batch.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
-from kv_batch.pairs import Pair, TooLong, decode_keys, decode_pairs, encode_pairs
+from kv_batch.pairs import Pair, decode_keys, decode_pairs, encode_pairs
 from kv_batch.query import parse_query
 from kv_batch.settings import Limits
 
@@ -166,22 +166,26 @@ LARGE_PAIRS = [
 @pytest.mark.parametrize("large", [0, 10, 60, 200])
 def test_large_values_are_encoded_as_small_ones_are(always_base64: bool, step: int, large: int) -> None:
     keys, values = columns(LARGE_PAIRS * 3)
-    expected = encode_pairs(keys, values, always_base64)
+    expected = b"".join(encode_pairs(keys, values, always_base64))
     with patch.object(pairs, "STEP", step), patch.object(pairs, "LARGE", large):
-        assert encode_pairs(keys, values, always_base64, most=len(expected)) == expected
-        with pytest.raises(TooLong):
-            encode_pairs(keys, values, always_base64, most=len(expected) - 1)
+        pieces = list(encode_pairs(keys, values, always_base64))
+        lines = list(ndjson.encode_pairs(dict(zip(keys, values, strict=True)), always_base64))
+    assert b"".join(pieces) == expected
+    assert b"".join(lines) == b"".join(ndjson.encode_pairs(dict(LARGE_PAIRS), always_base64))
+    assert all(pieces + lines)
 
 
-@pytest.mark.parametrize("value", [b"\0", "é".encode(), b"\xff"])
-def test_an_answer_that_is_too_long_is_not_made(value: bytes) -> None:
-    """Six bytes for each, of ten values of a megabyte, would be sixty."""
-    values = [value * (2_000_000 // len(value))] * 10
+@pytest.mark.parametrize(
+    "value", [b"\0", "é".encode(), b"\xff", "😀".encode()], ids=["six", "text", "bytes", "wide"]
+)
+def test_a_large_value_is_encoded_in_little_memory(value: bytes) -> None:
+    """Six bytes for each, of ten values of four megabytes, would be 240 megabytes."""
+    values = [value * (4_000_000 // len(value))] * 10
     tracemalloc.start()
     try:
-        with pytest.raises(TooLong):
-            encode_pairs([f"k{number}" for number in range(10)], values, False, most=10_000_000)
-        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+        for piece in encode_pairs([f"k{number}" for number in range(10)], values, False):
+            assert len(piece) < 2_000_000
+        assert tracemalloc.get_traced_memory()[1] < 6_000_000
     finally:
         tracemalloc.stop()
 
@@ -194,13 +198,13 @@ def columns(pairs: Sequence[tuple[str, bytes | None]]) -> tuple[list[str], list[
 @example([("k", bytes(range(256))), ("", b"")], True)
 @example([("k", b"\xef\xbb\xbf"), ("\ufeff", b"\xff")], False)
 def test_an_answer_is_a_body_that_sets_the_same_bytes(pairs: list[Pair], always_base64: bool) -> None:
-    answer = b'{"pairs": [' + encode_pairs(*columns(pairs), always_base64) + b"]}"
+    answer = b'{"pairs": [' + b"".join(encode_pairs(*columns(pairs), always_base64)) + b"]}"
     assert decode_pairs(answer, ROOMY) == pairs
 
 
 @given(st.lists(st.tuples(TEXT, st.none() | st.binary()), max_size=9), st.booleans())
 def test_an_answer_says_what_it_must(pairs: list[tuple[str, bytes | None]], always_base64: bool) -> None:
-    objects = json.loads(b"[" + encode_pairs(*columns(pairs), always_base64) + b"]")
+    objects = json.loads(b"[" + b"".join(encode_pairs(*columns(pairs), always_base64)) + b"]")
     for (key, value), member in zip(pairs, objects, strict=True):
         assert member["key"] == key
         if value is None:
