@@ -27,6 +27,7 @@ import httpx
 from bench.files import forget_peak, peak, resident
 from kv_batch.media import JSON, NDJSON
 from kv_batch.settings import Limits
+from tests.component.test_hostile import BROKEN
 from tests.servers import Server, serving, why_not
 
 AT_ONCE = (1, 6, 16)
@@ -253,7 +254,15 @@ def fill(server: Server, more: bytes) -> None:
 def at_once(attack: Attack, server: Server, count: int) -> tuple[int, float, set[int]]:
     """By how many bytes so many at once made the host grow, seconds to the last answer, and the statuses."""
     statuses: list[int] = []
-    threads = [threading.Thread(target=lambda: statuses.append(attack.send(server))) for _ in range(count)]
+
+    def send() -> None:
+        try:
+            statuses.append(attack.send(server))
+        except httpx.TransportError as error:
+            print(f"{attack.what}: {error}", file=sys.stderr)
+            statuses.append(0)
+
+    threads = [threading.Thread(target=send) for _ in range(count)]
     before = resident(server)
     forget_peak(server)
     start = time.perf_counter()
@@ -288,6 +297,9 @@ def main() -> int:
                 with guarded(host, data) as server:
                     get("/v1/default?key=a")(server)
                     grew, seconds, statuses = at_once(attack, server, count)
+                    if broken := BROKEN.search(server.logged()) or server.process.poll() is not None:
+                        print(f"{attack.what}: the host broke: {broken}", file=sys.stderr)
+                        wrong += 1
             figures += f"{grew >> 20:7} {seconds:6.1f}"
             told |= statuses
         # An answer that comes before the body was sent may be lost with the connection.
