@@ -592,7 +592,7 @@ class _Write(Generic[Item]):
         try:
             await self.bucket.delete_many([PROBE_KEY])
         except StoreBusy:
-            return True  # it is there, and the next call waits for it
+            return bool(self._todo)  # it is there: the next call waits for it, and shows what it takes
         except StoreError:
             return False
         self._unproven.clear()

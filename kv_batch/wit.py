@@ -8,9 +8,12 @@ Which calls it makes, by what the store has shown (`Learned.batch_reads`):
 
     batch reads  the store is                 one key       many keys read     pairs written, keys deleted
     unknown      any                          asynchronous  alone, in a batch  alone, in a batch
-    work         SQLite, DynamoDB, Cosmos DB  blocking      in a batch         in a batch
+    work         SQLite, DynamoDB, Cosmos DB  blocking (*)  in a batch         in a batch
     do not work  Redis                        asynchronous  side by side       side by side; more than
                                                                                SIDE_BY_SIDE alone, in a batch
+
+(*) The fastest way to a file. A store in another place would stop the instance for a round trip each time:
+where SLOW_READS in a row took longer than NEAR, reads are asynchronous for FAR_SECONDS.
 
 Where the host is not asynchronous, every call blocks, and single keys are read one by one.
 
@@ -50,6 +53,12 @@ from kv_batch.reachability import ROUND_SECONDS, Instance, Reachability, not_mad
 
 SIDE_BY_SIDE = 128
 """Single keys that are written at once, where the host's functions for them are asynchronous."""
+
+NEAR = 0.005
+"""Seconds that a blocking read of one key may take."""
+
+SLOW_READS = 3
+FAR_SECONDS = 60.0
 
 PROBE_KEY = "kv-batch: are you there?"
 """The key that a store is asked for, to hear from it at all."""
@@ -180,6 +189,8 @@ class WitBucket:
         self._bucket: Any = None
         self._async_store: Any = None
         self._learned = Learned()
+        self._slow_reads = 0
+        self._far_until = float("-inf")
         self._reachable = Reachability(wit.instance, self._probe) if wit.instance else None
 
     @property
@@ -202,9 +213,18 @@ class WitBucket:
             self._call(lambda _: None)
 
     async def get(self, key: str) -> bytes | None:
-        if self._reachable is not None and self._batches() is not True:
+        if self._reachable is None:
+            value: bytes | None = await self._blocking(lambda bucket: bucket.get(key), key)
+            return value
+        if self._batches() is not True or self.clock.now() < self._far_until:
             return (await self.get_each([key]))[0]
-        value: bytes | None = await self._blocking(lambda bucket: bucket.get(key), key)
+        await self._reachable.not_listed()
+        began = self.clock.now()
+        value = self._call(lambda bucket: bucket.get(key), key)
+        now = self.clock.now()
+        self._slow_reads = self._slow_reads + 1 if now - began > NEAR else 0
+        if self._slow_reads == SLOW_READS:
+            self._slow_reads, self._far_until = 0, now + FAR_SECONDS
         return value
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -253,7 +273,7 @@ class WitBucket:
 
         try:
             # On Redis this is KEYS, one command. Its SCAN, which the stream below is, takes a round trip for
-            # each ten keys (docs/decisions/0011).
+            # each ten keys (docs/decisions/0013).
             keys: list[str] = await self._blocking(call)
             return keys
         except ResultTooLarge:
@@ -339,7 +359,8 @@ class WitBucket:
             function: The name of a method of `spin:key-value/key-value.Store`.
             calls: The arguments of each call, the key first.
         """
-        await reachable.answers()
+        if not self._batches():
+            await reachable.answers()
         method = getattr(self._async_store, function)
         unanswered = StoreFailed(f"the store has not answered for {ROUND_SECONDS:.0f} seconds")
         outcomes: list[Any] = [unanswered] * len(calls)

@@ -162,6 +162,31 @@ class Liar(Sqlite):
         return [(keys[0], b"false"), ("nobody asked for this", b"1")]
 
 
+class Refusing(Sqlite):
+    """Refuses some keys, and each call that holds one, as a whole.
+
+    Attributes:
+        refused: These keys.
+        longest: Bytes of the longest value that it takes.
+    """
+
+    refused: frozenset[str] = frozenset()
+    longest = HOST_CAP
+
+    async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+        self.note("set_many", pairs)
+        self._refuse([key for key, value in pairs if key in self.refused or len(value) > self.longest])
+        self.data.update(pairs)
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        self._refuse([key for key in keys if key in self.refused])
+        await super().delete_many(keys)
+
+    def _refuse(self, keys: Sequence[str]) -> None:
+        if keys:
+            raise StoreFailed(f"refused: {keys[0]}")
+
+
 class Down(Sqlite):
     """A backend that is gone."""
 

@@ -71,7 +71,9 @@ class Client:
 
     def __init__(self) -> None:
         self.stores = FaultyStores()
-        self.component = Component(ROOT / "build/embedded.wasm", {"anonymous": "write"}, self.stores)
+        self.component = Component(
+            ROOT / "build/embedded.wasm", {"anonymous": "write", "retry_seconds": "0"}, self.stores
+        )
 
     def play(self, schedule: Schedule) -> None:
         """Plays a schedule, and checks each operation."""

@@ -40,8 +40,7 @@ LOCK_WAIT = 5.0
 ANY_NUMBER = 1 << 30
 
 FRESH_ENOUGH: Final = FRESH + 0.05
-"""Seconds for which a store may have been lost when a call that blocks is made, the time to notice
-included."""
+"""Seconds for which a store may have been lost when a call that blocks is made."""
 
 NOTHING_DONE: Final = ("database is locked", "too many requests")
 """Errors of calls that changed nothing."""
@@ -117,9 +116,8 @@ class Engine:
     Attributes:
         data: What it holds.
         history: What each key ever held, and since when.
-        applied, touched, asked: The keys whose change was made, may have been made, or was asked for, by
-        number
-            of the operation.
+        applied, touched, asked: The keys whose change was made, may have been made, or was asked for, by the
+            number of the operation.
         failures: The operations that met a failure of a call, with how many.
         hazards: What no caller may do.
         calls: (operation, name, count of keys, time) of each call.
@@ -337,8 +335,10 @@ class Engine:
         return [before, *during]
 
     def disturbed(self, start: float, end: float) -> list[Fault]:
-        """The faults that calls made between two times may meet; those made before, too, if they hang on."""
-        return [fault for fault in self.nature.faults if fault.start <= end and start <= fault.end + HANGS]
+        """The faults that show between two times, in calls that were made then, or before: they may hang on,
+        and answers are not noticed while the instance stands still."""
+        start -= HANGS + sum(end - start for start, end, _ in self._loop.still)
+        return [fault for fault in self.nature.faults if fault.start <= end and start <= fault.end]
 
     # As the modules have it
 

@@ -1,6 +1,7 @@
 """An event loop with a virtual clock, which behaves as one Spin instance does.
 
-When no task is ready, the time jumps to the next timer: nothing ever sleeps. A *blocking* call of the host
+When no task is ready, the time jumps to the next timer: nothing ever sleeps. Timers fire one by one, and the
+tasks go on before the next, as a host hands over its events. A *blocking* call of the host
 (`stand_still`) moves the time on while no task runs, and the timers that would have fired meanwhile fire
 afterwards. When no task is ready and there is no timer, nothing can ever happen again: `Deadlock`.
 """
@@ -26,8 +27,8 @@ class Deadlock(AssertionError):
     """A task waits, and nothing will ever wake it."""
 
 
-class Loop(asyncio.AbstractEventLoop):
-    """One instance of a host, and its time.
+class Loop:
+    """One instance of a host, and its time: as much of an event loop as tasks and futures need.
 
     Attributes:
         now: Seconds since the start.
@@ -43,8 +44,8 @@ class Loop(asyncio.AbstractEventLoop):
         self.errors: list[str] = []
         self.clock = Clock(self.time, self.wait)
         self._ready: deque[tuple[Context, Callable[..., object], tuple[Any, ...]]] = deque()
-        self._timers: list[tuple[float, int, Context, Callable[..., object], tuple[Any, ...]]] = []
-        self._context = Context()  # of timers, which need none
+        self._timers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._loop: Any = self  # it has not all that the class of asyncio has
         self._order = 0
         self._steps = 0
 
@@ -59,29 +60,16 @@ class Loop(asyncio.AbstractEventLoop):
     def is_running(self) -> bool:
         return True
 
-    def call_soon(  # type: ignore[override]  # no type variables, as no caller needs them
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Any:
-        self._ready.append((context or copy_context(), callback, args))
-
-    def call_at(  # type: ignore[override]
-        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Any:
-        self._order += 1
-        heappush(self._timers, (when, self._order, context or copy_context(), callback, args))
-
-    def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> Any:
-        self.call_at(self.now + delay, callback, *args, context=context)
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> None:
+        self._ready.append((copy_context() if context is None else context, callback, args))
 
     def create_future(self) -> asyncio.Future[Any]:
-        return asyncio.Future(loop=self)
+        return asyncio.Future(loop=self._loop)
 
     def create_task(
         self, coro: Any, *, name: Any = None, context: Context | None = None
     ) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self._loop, name=name, context=context)
         self.tasks.append(task)
         return task
 
@@ -94,14 +82,15 @@ class Loop(asyncio.AbstractEventLoop):
         """Runs a coroutine beside the task that calls."""
         self.create_task(coroutine)
 
-    async def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> asyncio.Future[None]:
         """Waits, and lets the other tasks go on."""
-        await self.until(self.now + seconds)
+        return self.until(self.now + seconds)
 
     def until(self, when: float) -> asyncio.Future[None]:
         """Done at that time. Infinity is never."""
-        future = self.create_future()
-        self.call_at(when, _wake, future, context=self._context)
+        future = asyncio.Future[None](loop=self._loop)
+        self._order += 1
+        heappush(self._timers, (when, self._order, future))
         return future
 
     def stand_still(self, until: float, store: str) -> None:
@@ -130,7 +119,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def _go(self, ended: Callable[[], bool]) -> None:
         ready, timers = self._ready, self._timers
-        asyncio._set_running_loop(self)
+        asyncio._set_running_loop(self._loop)
         try:
             while True:
                 while ready:
@@ -143,16 +132,12 @@ class Loop(asyncio.AbstractEventLoop):
                     raise Deadlock(f"no task can go on at {self.now:.3f} s: {self._waiting()}")
                 if self._steps > MOST_STEPS:
                     raise Deadlock(f"{self._steps} steps, and no end at {self.now:.3f} s: {self._waiting()}")
-                self.now = max(self.now, timers[0][0])
-                while timers and timers[0][0] <= self.now:
-                    ready.append(heappop(timers)[2:])
+                when, _, future = heappop(timers)
+                self.now = max(self.now, when)
+                if not future.done():
+                    future.set_result(None)
         finally:
             asyncio._set_running_loop(None)
 
     def _waiting(self) -> str:
         return ", ".join(f"{task.get_name()} in {task.get_coro()}" for task in self.pending[:4])
-
-
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)

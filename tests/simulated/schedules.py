@@ -147,7 +147,7 @@ def _fault(random: Random, kind: Kind, span: float) -> Fault:
     lasts = random.choice((0.05, 0.2, 0.2, 0.5, 0.5, 1.0, 1.0, 2.0, 4.0, 7.0))
     if what == "lost":
         lasts = random.choice((0.2, 2.0, 3.0, 5.0))
-    if random.random() < 0.06:
+    if random.random() < 0.04:
         lasts = random.choice((12.0, 35.0))
     if what in ("lost", "once") and random.random() < 0.03:
         lasts = FOREVER
@@ -354,9 +354,8 @@ class Play:
         - What its store needs for it, and for the operations on this store at the same time: one may wait for
           all of them (`need`).
         - The time for which the instance stood still: no operation can go on then.
-        - OTHERS_SECONDS for each blocking call that was made meanwhile, and for each of its own, where
-          there are
-          other stores: so long is it waited for them, and never longer.
+        - OTHERS_SECONDS for each blocking call that was made meanwhile, and for each of its own, where there
+          are other stores: so long is it waited for them, and never longer.
         - Where something happened to its own store, as long as that lasts; but each wait has an end
           (`patience`).
         """
@@ -403,11 +402,10 @@ class Play:
 def need(said: Said, engine: Engine) -> float:
     """Seconds that a healthy store needs, at most, for the calls of an operation.
 
-    Each call of a bucket is three round trips: the store is asked whether it is there, and once more before a
-    call that blocks, which is the third. Four come before where it was never heard of: it is opened, for both
-    kinds of calls, asked, and asked whether it reads in batches. A stream takes one for each ten keys.
-    Whoever
-    waits, at eight places, looks LONGEST_LOOK too late, or a sixteenth of the time.
+    Each call of a bucket is three round trips: the store is asked whether it is there, and once more before
+    a call that blocks, which is the third. Four come before where it was never heard of: it is opened, for
+    both kinds of calls, asked, and asked whether it reads in batches. A stream takes one for each ten keys.
+    Whoever waits, at eight places, looks LONGEST_LOOK too late, or a sixteenth of the time.
     """
     calls = max(said.calls, 1)
     trips = 3 * calls + 4
@@ -419,10 +417,9 @@ def need(said: Said, engine: Engine) -> float:
 def patience(faults: Sequence[Fault]) -> float:
     """Seconds that the faults of its store may cost an operation.
 
-    They last for a while, and the calls that they met hang on for HANGS. But whoever waits gives up: a
-    round, and
-    before it or after it the place in the queue, and the answer to a probe; and a store that is busy, each
-    time.
+    They last for a while, and the calls that they met hang on for HANGS. But whoever waits gives up: a round,
+    and before it or after it the place in the queue, and the answer to a probe; and a store that is busy,
+    each time.
     """
     if not faults:
         return 0.0

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import TypeVar
+from contextlib import nullcontext
+from typing import Any, TypeVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from kv_batch.batch import WRITE_BYTES, Retry, delete_many, get_many, set_many
-from kv_batch.bucket import MOST_KEYS
-from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted, StoreSilent
-from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, SmallCap, Sqlite
+from kv_batch.bucket import MOST_KEYS, Limit
+from kv_batch.errors import (
+    BatchFailed,
+    KeysFailed,
+    NoSuchStore,
+    StoreBusy,
+    StoreError,
+    StoreFailed,
+    StoreNotGranted,
+    StoreSilent,
+)
+from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, Refusing, SmallCap, Sqlite
 
 Result = TypeVar("Result")
 
@@ -165,6 +175,122 @@ def test_a_refused_key_is_named_and_the_rest_is_written() -> None:
     # One path down the halves, with a sibling at each step, 2 log2(n); and one that tests the store.
     assert len(bucket.calls) <= 23
     assert bucket.learned.set_many.most == MOST_KEYS  # a bad key says nothing about the backend's limits
+
+
+@pytest.mark.parametrize("at", [0, 1, 4_999, 9_997])
+def test_refused_keys_that_are_neighbours_stop_none_of_the_rest(at: int) -> None:
+    bucket = Refusing()
+    keys = [f"k{number:05}" for number in range(10_000)]
+    bucket.refused = frozenset(keys[at : at + 3])
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [(key, b"1") for key in keys]))
+    error = failure.value
+    assert error.failed == [(key, f"refused: {key}") for key in keys[at : at + 3]]
+    assert error.by_themselves == bucket.refused
+    assert (len(error.applied), error.not_attempted) == (9_997, [])
+    assert bucket.data.keys() == set(keys) - bucket.refused
+    assert len(bucket.calls) <= 3 * 2 * 14
+    assert bucket.learned.set_many.most == MOST_KEYS
+
+
+@pytest.mark.parametrize("first", [0, 60, 120])
+def test_a_store_that_refuses_each_key_by_itself_is_asked_for_all_of_them(first: int) -> None:
+    bucket = Refusing()
+    keys = [f"k{number:03}" for number in range(120)]
+    bucket.refused = frozenset(keys[first:])
+    with pytest.raises(BatchFailed) if bucket.refused else nullcontext() as failure:
+        run(set_many(bucket, [(key, b"1") for key in keys]))
+    assert bucket.data.keys() == set(keys[:first])
+    if failure is not None:
+        assert failure.value.failed == [(key, f"refused: {key}") for key in keys[first:]]
+        assert failure.value.by_themselves == bucket.refused
+        assert len(bucket.calls) <= 3 * len(bucket.refused) + 30
+
+
+@given(st.sets(st.integers(0, 999), max_size=40), st.sampled_from([set_many, delete_many]))
+@settings(deadline=None)
+def test_refused_keys_may_be_many_and_anywhere(refused: set[int], write: Any) -> None:
+    bucket = Refusing()
+    keys = [f"k{number:03}" for number in range(1_000)]
+    bucket.refused = frozenset(keys[number] for number in refused)
+    bucket.data = {} if write is set_many else dict.fromkeys(keys, b"1")
+    items: list[Any] = [(key, b"1") for key in keys] if write is set_many else keys
+    if not refused:
+        run(write(bucket, items))
+    else:
+        with pytest.raises(BatchFailed) as failure:
+            run(write(bucket, items))
+        named = [keys[number] for number in sorted(refused)]
+        assert failure.value.failed == [(key, f"refused: {key}") for key in named]
+        assert failure.value.not_attempted == []
+    done = set(keys) - bucket.refused
+    assert bucket.data.keys() == (done if write is set_many else bucket.refused)
+
+
+@pytest.mark.parametrize("calls_taken", [1, 2, 20])
+def test_a_store_that_fails_in_the_middle_is_given_up_after_few_calls(calls_taken: int) -> None:
+    class Failing(DynamoDb):
+        def note(self, name: str, keys: Sequence[object]) -> None:
+            super().note(name, keys)
+            if len(self.calls) > calls_taken and name != "refused":
+                raise StoreFailed("connection reset")
+
+    bucket = Failing()
+    bucket.learned.set_many = Limit(25, _expires=1e9)
+    keys = [f"k{number:05}" for number in range(10_000)]
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [(key, b"1") for key in keys]))
+    error = failure.value
+    done = 25 * calls_taken
+    assert error.applied == keys[:done]
+    # Those of the call that failed, and one far away, by which the store was tested.
+    assert [key for key, _ in error.failed] == [*keys[done : done + 25], keys[-1]]
+    assert error.not_attempted == keys[done + 25 : -1]
+    assert error.by_themselves == frozenset()
+    assert len(bucket.calls) <= calls_taken + 10
+
+
+def test_a_store_that_writes_key_by_key_says_of_each() -> None:
+    class OneByOne(Sqlite):
+        async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+            self.note("set_many", pairs)
+            failed: dict[str, StoreError] = {}
+            for key, value in pairs:
+                number = int(key[1:])
+                if number % 50 == 7:
+                    failed[key] = StoreFailed(f"refused: {key}")
+                elif number % 50 == 8 and len(self.calls) == 1:
+                    failed[key] = StoreBusy("too many requests")
+                else:
+                    self.data[key] = value
+            if failed:
+                raise KeysFailed(failed)
+
+    bucket = OneByOne()
+    keys = [f"k{number}" for number in range(100)]
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [(key, b"1") for key in keys]))
+    error = failure.value
+    assert error.failed == [("k7", "refused: k7"), ("k57", "refused: k57")]
+    assert error.by_themselves == {"k7", "k57"}
+    assert (len(error.applied), error.not_attempted) == (98, [])
+    assert bucket.calls == [("set_many", 100), ("set_many", 2)]  # the second of those that were busy
+    assert len(bucket.time.pauses) == 1
+
+
+def test_a_key_that_may_be_changed_is_not_said_to_be_untouched_when_the_store_is_gone() -> None:
+    class Gone(Sqlite):
+        async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+            self.note("set_many", pairs)
+            if len(self.calls) < 3:
+                raise StoreFailed("connection reset")
+            raise NoSuchStore("no")
+
+    large = bytes(WRITE_BYTES)
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(Gone(), [(f"k{number}", large) for number in range(4)]))
+    assert [key for key, _ in failure.value.failed] == ["k0", "k3"]
+    assert failure.value.not_attempted == ["k1", "k2"]
 
 
 def test_a_dead_backend_is_not_hammered() -> None:

@@ -125,6 +125,12 @@ WORST = {
         (Operation("delete_many", ("a", "*", "k0")),),
         (Fault(0, 0, done="all"), Fault(0, 1, None, says=SILENT)),
     ),
+    "each key refused, and busy when it is tested": Schedule(
+        "SQLite",
+        "as asked",
+        (Operation("set_many", ("a", "b")),),
+        (Fault(0, 0, 3), Fault(0, 3, None, says=BUSY)),
+    ),
     "silent from the start": Schedule(
         "Cosmos",
         "as asked",
@@ -187,7 +193,7 @@ LIES: list[tuple[str, Schedule, Alter, str]] = [
      lambda said: replace(said, failed=[(key, "bad luck") for key, _ in said.failed]),
      "a reason that the store never gave"),
     ("another error", THREE_LISTS,
-     lambda said: replace(said, error=RESET), "what the store said in the end 'too many"),
+     lambda said: replace(said, error=RESET), "what the store said in the end 'Throttling"),
     ("success", THREE_LISTS, lambda said: Outcome(), "said to be applied, and is not"),
     ("that nothing was done", THREE_LISTS, lambda said: Outcome(BUSY), "where nothing was said to be"),
     ("failure", A_READ, lambda said: Outcome(RESET), "nothing stood in its way"),

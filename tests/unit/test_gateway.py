@@ -17,6 +17,7 @@ from kv_batch.errors import KvBatchError, NoSuchStore, StoreBusy, StoreFailed, S
 from kv_batch.gateway import Gateway
 from kv_batch.http import BodyCutShort, Request, Response, header_map
 from kv_batch.problems import PROBLEMS
+from kv_batch.settings import retry_seconds
 from tests.buckets import Cosmos, Down, Sqlite
 
 
@@ -272,12 +273,28 @@ def test_a_stranger_is_not_told_what_exists(path: str) -> None:
         ("allowed_hosts", "*.example"),
         ("allowed_hosts", "::1"),
         ("allowed_hosts", "localhost:port"),
+        ("retry_seconds", "-1"),
+        ("retry_seconds", "ten"),
+        ("retry_seconds", "10s"),
+        ("retry_seconds", "1e3"),
+        ("retry_seconds", "10000"),
+        ("retry_seconds", ".7"),
+        ("retry_seconds", "٣"),
+        ("retry_seconds", "nan"),
     ],
 )
 def test_a_bad_setting_is_named(variable: str, value: str) -> None:
     answer = problem(ask(SmallHost(**{variable: value}), "GET", "/v1/default?key=a"))
     assert (answer["type"], answer["variable"]) == ("/problems/misconfigured", variable)
     assert value.strip() not in answer["detail"] or not value.strip() or value == "::1"
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(None, 10), ("", 10), ("0", 0), ("0.0", 0), ("0.25", 0.25), ("10", 10), ("9999.999", 9999.999)],
+)
+def test_retry_seconds_are_a_number_of_seconds(value: str | None, seconds: float) -> None:
+    assert retry_seconds({"retry_seconds": value}.get) == seconds
 
 
 def test_a_bad_setting_can_be_mended_without_a_restart() -> None:

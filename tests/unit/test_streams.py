@@ -19,9 +19,10 @@ from kv_batch.errors import NoSuchStore, StoreFailed
 from kv_batch.gateway import Gateway
 from kv_batch.http import BodyCutShort, Request, Response
 from kv_batch.media import JSON, NDJSON
+from kv_batch.problems import MOST_FAILED
 from kv_batch.record import LoggedBody
 from kv_batch.streams import PART_BYTES, WRITE_BYTES
-from tests.buckets import Cosmos, DynamoDb, Sqlite
+from tests.buckets import Cosmos, DynamoDb, Refusing, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
 
 
@@ -242,6 +243,48 @@ def test_one_key_that_is_refused_does_not_stop_an_import() -> None:
     assert "resume_line" not in told  # no line is left to be sent but the one that is named
     assert "All other lines are applied." in told["detail"]
     assert bucket.data.keys() == numbered(200).keys()
+
+
+def test_refused_lines_that_are_neighbours_do_not_stop_an_import() -> None:
+    bucket = Refusing()
+    bucket.longest = 100
+    pairs = numbered(1_000)
+    refused = list(pairs)[10:13]
+    told = problem(send(bucket, "set-many", lines_of(pairs | dict.fromkeys(refused, "v" * 101))))
+    assert told["failed"] == [{"key": key, "reason": f"refused: {key}"} for key in refused]
+    assert told["applied"] == 997
+    assert "resume_line" not in told
+    assert bucket.data.keys() == pairs.keys() - set(refused)
+
+
+def test_more_refused_lines_than_can_be_named_end_an_import_where_it_can_go_on() -> None:
+    bucket = Refusing()
+    pairs = numbered(MOST_KEYS + 10)
+    bucket.refused = frozenset(list(pairs)[5 : MOST_FAILED + 6])
+    told = problem(send(bucket, "set-many", lines_of(pairs)))
+    assert [each["key"] for each in told["failed"]] == list(pairs)[5 : MOST_FAILED + 5]
+    assert told["resume_line"] == MOST_FAILED + 6
+    assert told["applied"] == MOST_KEYS - MOST_FAILED - 1
+
+
+def test_lines_that_repeat_a_few_keys_ask_for_each_once() -> None:
+    bucket = Sqlite({"a": b"1", "b": b"2"})
+    body = b'{"key": "a"}\n{"key": "b"}\n' * 500
+    answer = content(ask_all(bucket, "POST", "/v1/default/get-many", body, content_type=NDJSON))
+    assert answer == b'{"key": "a", "value": "1"}\n{"key": "b", "value": "2"}\n' * 500
+    assert len(bucket.calls) <= 5
+
+
+def test_a_key_that_is_listed_twice_is_shown_once() -> None:
+    class Scanned(Sqlite):
+        async def list_keys(self) -> list[str]:
+            return ["b", "a", "b", "a"]
+
+    bucket = Scanned({"a": b"1", "b": b"2"})
+    answer = content(ask(SmallHost(bucket), "GET", "/v1/default/keys"))
+    assert json.loads(answer) == {"keys": ["a", "b"], "next": None}
+    exported = content(ask_all(bucket, "GET", "/v1/default/export"))
+    assert [json.loads(line)["key"] for line in exported.splitlines()] == ["a", "b"]
 
 
 def test_a_bad_line_after_a_refused_key_tells_both() -> None:

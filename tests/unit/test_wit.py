@@ -29,7 +29,17 @@ from kv_batch.reachability import (
     ROUND_SECONDS,
     Reachability,
 )
-from kv_batch.wit import SIDE_BY_SIDE, Asynchronous, Wit, WitBucket, open_bucket, store_error
+from kv_batch.wit import (
+    FAR_SECONDS,
+    NEAR,
+    SIDE_BY_SIDE,
+    SLOW_READS,
+    Asynchronous,
+    Wit,
+    WitBucket,
+    open_bucket,
+    store_error,
+)
 from tests.clock import LOOP_CLOCK, VirtualLoop, run
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
 
@@ -197,7 +207,12 @@ def wit_over(store: AsyncStore, *, batches: bool = False) -> Wit:
         store.calls.append("list_keys")
         return wasi_keyvalue_store.KeyResponse(list(store.data), None)
 
-    bucket = SimpleNamespace(get=store.data.get, list_keys=all_keys)
+    def get(key: str) -> bytes | None:
+        blocked(store.delay)
+        store.calls.append("get")
+        return store.data.get(key)
+
+    bucket = SimpleNamespace(get=get, list_keys=all_keys)
     running: set[asyncio.Future[None]] = set()
     return Wit(
         SimpleNamespace(open=lambda _: bucket),
@@ -432,6 +447,40 @@ def test_at_any_distance_a_request_costs_a_few_round_trips(delay: float, batches
             await within(12, 0.4, lambda bucket: get_many(bucket, keys))
             await asyncio.sleep(pause)
             await within(3, 0.02, lambda bucket: set_many(bucket, [("a", b"1"), ("b", b"2")]))
+
+    run(check())
+
+
+@pytest.mark.parametrize(("delay", "reads"), [(0.9 * NEAR, 100), (2 * NEAR, SLOW_READS)])
+def test_a_store_that_reads_in_batches_and_is_far_away_does_not_stop_the_instance(
+    delay: float, reads: int
+) -> None:
+    store = AsyncStore({"a": b"1"}, delay=delay)
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store, batches=True), "default")
+        bucket.learned.batch_reads.work = True
+        for _ in range(100):
+            assert await bucket.get("a") == b"1"
+        assert (store.calls.count("get"), store.most) == (reads, 0 if reads == 100 else 1)
+        await asyncio.sleep(FAR_SECONDS)  # it may have come nearer
+        for _ in range(100):
+            assert await bucket.get("a") == b"1"
+        assert store.calls.count("get") == 2 * reads
+
+    run(check())
+
+
+def test_a_near_store_that_was_slow_now_and_then_is_not_taken_to_be_far_away() -> None:
+    store = AsyncStore({"a": b"1"})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store, batches=True), "default")
+        bucket.learned.batch_reads.work = True
+        for number in range(99):
+            store.delay = 2 * NEAR if number % SLOW_READS else 0
+            assert await bucket.get("a") == b"1"
+        assert store.calls.count("get") == 99
 
     run(check())
 
