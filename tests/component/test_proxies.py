@@ -126,14 +126,13 @@ def test_what_is_wrong_with_a_line_is_seen(url: str, megabytes: float, tmp_path:
 
 
 def test_a_gateway_that_is_killed_in_an_export_is_found_out(name: str, host: str, tmp_path: Path) -> None:
-    if is_old_caddy(name):
-        pytest.skip("this Caddy is older than 2.8: with it only the end line tells that an export was cut")
     with serving(host, tmp_path / "data") as server, proxy(name, server.port, tmp_path / name) as port:
         line = b'{"key": "%d", "value": "%s"}\n'
         pairs = b"".join(line % (number, b"v" * 1_000) for number in range(50_000))
         answer = httpx.post(f"{server.url}/v1/default/set-many", content=pairs, headers=NDJSON, timeout=60)
         assert answer.json() == {"pairs": 50_000}
-        command = ["curl", "-sS", "--limit-rate", "10M", f"http://127.0.0.1:{port}/v1/default/export"]
+        export = f"http://127.0.0.1:{port}/v1/default/export?end=true"
+        command = ["curl", "-sS", "--limit-rate", "10M", export]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             assert running.stdout is not None
             got = running.stdout.read(1_000_000)
@@ -141,4 +140,17 @@ def test_a_gateway_that_is_killed_in_an_export_is_found_out(name: str, host: str
             got += running.stdout.read()
             code = running.wait(30)
         assert len(got) < len(pairs)
-        assert code in {18, 56, 92}  # "transfer closed with outstanding read data remaining", and its like
+        if not is_old_caddy(name):  # older than 2.8: the export looks whole, but for its end line
+            assert code in {
+                18,
+                56,
+                92,
+            }  # "transfer closed with outstanding read data remaining", and its like
+    with serving(host, tmp_path / "restored") as server:
+        whole = got[: got.rindex(b"\n") + 1]
+        answer = httpx.post(
+            f"{server.url}/v1/default/set-many?end=true", content=whole, headers=NDJSON, timeout=60
+        )
+        problem = answer.json()
+        assert (answer.status_code, problem["type"]) == (400, "/problems/malformed-body")
+        assert problem["line"] == whole.count(b"\n") + 1

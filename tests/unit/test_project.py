@@ -71,3 +71,11 @@ def test_the_core_imports_no_host() -> None:
     for file in (ROOT / "kv_batch").glob("*.py"):
         code = re.sub(r'""".*?"""', "", file.read_text(), flags=re.DOTALL)
         assert not re.search(rf"import ({names})|from ({names})", code), file
+
+
+def test_each_report_is_kept_by_a_test() -> None:
+    reports = (ROOT / "tests/clients/REPORTS.md").read_text()
+    named = re.findall(r"`(\w+/\w+\.py)::(\w+)`", reports)
+    assert len(named) == len(re.findall(r"^\| \d+ ", reports, re.MULTILINE)) >= 24
+    for file, name in named:
+        assert f"\ndef {name}(" in (ROOT / "tests" / file).read_text(), name
