@@ -33,7 +33,7 @@ No store waits for another one longer than OTHERS_SECONDS for each blocking call
 a call longer than that for all others together. A store whose rounds did not end in that time is left behind,
 and not waited for again until they have ended.
 
-A request cannot wake another (componentize-py), so whoever waits looks again from time to time.
+A request cannot wake another (componentize-py), so whoever waits for another looks again from time to time.
 """
 
 from __future__ import annotations
@@ -72,6 +72,12 @@ LONGEST_LOOK = 0.01
 """Seconds between two looks at what a request waits for: a sixteenth of the time waited, within these."""
 
 
+def _waited(passed: float, asked: float) -> float:
+    """How many seconds of waiting count, when it was asked for so many and more have passed: not those for
+    which the instance stood still, since an answer that came then is not noticed yet."""
+    return min(passed, asked + LONGEST_LOOK)
+
+
 class Waiting:
     """Waits for conditions, on the clock of a host."""
 
@@ -79,18 +85,14 @@ class Waiting:
         self.clock = clock
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Waits until the condition holds; says whether it did within so many seconds.
-
-        The time for which the instance stood still does not count: an answer that came then is not noticed
-        yet.
-        """
+        """Waits until the condition holds; says whether it did within so many seconds."""
         waited = 0.0
         while not condition():
             if waited >= seconds:
                 return False
             look, start = min(max(SHORTEST_LOOK, waited / 16), LONGEST_LOOK), self.clock.now()
             await self.clock.wait(look)
-            waited += min(self.clock.now() - start, look + LONGEST_LOOK)
+            waited += _waited(self.clock.now() - start, look)
         return True
 
 
@@ -212,14 +214,15 @@ class Reachability:
         await self._answers(within)
 
     async def _answers(self, within: float) -> None:
-        if not self._probing:
-            if self._waiting.clock.now() - self._heard <= within:
-                return
-            self._probing = True
-            self._began()
-            self._instance.spawn(self._ask())
         # An answer is good when it is noticed, however old it is by then.
-        if not await self._waiting.until(lambda: not self._probing, PROBE_SECONDS):
+        if self._probing:
+            answered = await self._waiting.until(lambda: not self._probing, PROBE_SECONDS)
+        elif self._waiting.clock.now() - self._heard <= within:
+            return
+        else:
+            self._probing = True
+            answered = await self._begin(self._ask).woken(lambda: 0, PROBE_SECONDS)
+        if not answered:
             raise StoreSilent(f"the store has not answered for {PROBE_SECONDS:.0f} seconds")
         if self._refusal is not None:
             raise self._refusal
@@ -233,11 +236,6 @@ class Reachability:
             self._refusal = not_made(error)
         finally:
             self._probing = False
-            self._ended()
-
-    def _began(self) -> None:
-        self.rounds += 1
-        self._instance.stores.add(self)
 
     def _ended(self) -> None:
         self.rounds -= 1
@@ -301,7 +299,8 @@ class Reachability:
 
     def _begin(self, calls: Callable[[], Awaitable[None]]) -> Waker:
         waker = Waker(self._instance)
-        self._began()
+        self.rounds += 1
+        self._instance.stores.add(self)
 
         async def run() -> None:
             try:
@@ -374,18 +373,18 @@ class Waker:
         the work has taken so far, and from 2 ms up.
         """
         clock = self._instance.waiting.clock
-        taken = quiet = 0.0  # without the time for which the instance stood still, as in `Waiting.until`
+        taken = quiet = 0.0
         seen = progress()
         while not self._done:
             if (reached := progress()) != seen:
                 seen, quiet = reached, 0.0
             if quiet >= seconds:
                 return False
-            tick, start = min(max(0.002, taken / 2), 0.25), clock.now()
+            tick, start = max(0.002, min(taken / 2, 0.25, seconds - quiet)), clock.now()
             self._future = asyncio.get_running_loop().create_future()
             self._instance.spawn(self._tick(clock, tick))
             await self._future
-            passed = min(clock.now() - start, tick + LONGEST_LOOK)
+            passed = _waited(clock.now() - start, tick)
             taken, quiet = taken + passed, quiet + passed
         if self.error is not None:
             raise self.error

@@ -5,6 +5,7 @@ It is a Go module, built once where `go` is there. Everything listens on the loo
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -26,17 +27,27 @@ BUILT = ROOT / "build" / f"toxiproxy-{VERSION}" / "server"
 
 
 def why_not() -> str | None:
-    """Why nothing is far away in this run; None where it can be."""
-    if "DISTANCES" not in os.environ:
-        return "DISTANCES is not set (DISTANCES=some takes minutes, DISTANCES=all many)"
+    """Why nothing can be far away on this machine; None where it can be, or where that must be tried."""
     if BUILT.exists() or shutil.which("go"):
         return None
     return "no go on PATH to build toxiproxy with"
 
 
+@functools.cache
+def why_not_built() -> str | None:
+    """The same, and builds toxiproxy where that was not done before."""
+    if BUILT.exists() or (missing := why_not()):
+        return None if BUILT.exists() else missing
+    environment = {**os.environ, "GOBIN": str(BUILT.parent)}
+    command = ["go", "install", MODULE]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    said = made.stderr.strip().splitlines()[-1:]
+    return None if made.returncode == 0 else f"go cannot build toxiproxy: {''.join(said)}"
+
+
 def why_not_away(name: str) -> str | None:
     """Why this machine cannot run Spin over an engine of that name that is away; None where it can."""
-    return why_no_host("spin") or why_no_engine(name) or why_not()
+    return why_no_host("spin") or why_no_engine(name) or why_not_built()
 
 
 @dataclass(frozen=True)
@@ -129,14 +140,9 @@ class Network:
 
 @contextmanager
 def network(data: Path) -> Iterator[Network]:
-    """toxiproxy, without any link yet.
-
-    Raises:
-        subprocess.CalledProcessError: it cannot be built.
-    """
-    if not BUILT.exists():
-        environment = {**os.environ, "GOBIN": str(BUILT.parent)}
-        subprocess.run(["go", "install", MODULE], env=environment, check=True, capture_output=True, text=True)
+    """toxiproxy, without any link yet."""
+    if missing := why_not_built():
+        raise RuntimeError(missing)
     port = free_port()
     with running([str(BUILT), "-host", "127.0.0.1", "-port", str(port)], port, data / "toxiproxy.log"):
         yield Network(f"http://127.0.0.1:{port}")

@@ -20,7 +20,7 @@ from tests.conftest import FIGURES
 ROUND_TRIP = 0.2
 """Seconds to the far store."""
 
-SECONDS = 4.0
+SECONDS = 2.0
 """For which each is asked."""
 
 KEYS = [f"key {i}" for i in range(1_000)]
