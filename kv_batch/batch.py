@@ -473,6 +473,8 @@ class _Write(Generic[Item]):
         try:
             await self.call(items)
         except StoreBusy as error:
+            if error.made:
+                self._doubt(self.items[start:end], error)
             return await self._busy(error, start, end, began)
         except KeysFailed as error:
             return await self._keys_failed(error, start, end, began)
@@ -498,8 +500,6 @@ class _Write(Generic[Item]):
 
     async def _busy(self, error: StoreBusy, start: int, end: int, began: float) -> bool:
         self._todo.append(((start, end), None))
-        if error.made:
-            self._doubt(start, end, error)
         try:
             smaller = await self.retry.pause(error, began, self.bucket.clock)
         except StoreBusy:
@@ -518,8 +518,10 @@ class _Write(Generic[Item]):
         for item in items:
             failure = error.failed.get(self.key_of(item))
             if isinstance(failure, StoreBusy):
-                busy = failure if busy is None or failure.made else busy
+                busy = failure
                 again.append(item)
+                if failure.made:
+                    self._doubt([item], failure)
             elif isinstance(failure, _HOPELESS):
                 gone = failure
             elif failure is not None:
@@ -544,8 +546,8 @@ class _Write(Generic[Item]):
         self._failures += 1
         self._isolate_until = min(self._isolate_until, self.bucket.clock.now() + ISOLATION_SECONDS)
 
-    def _doubt(self, start: int, end: int, error: StoreError) -> None:
-        self.doubtful.update(dict.fromkeys(map(self.key_of, self.items[start:end]), error.reason))
+    def _doubt(self, items: Sequence[Item], error: StoreError) -> None:
+        self.doubtful.update(dict.fromkeys(map(self.key_of, items), error.reason))
 
     async def _call_failed(self, error: StoreError, start: int, end: int) -> bool:
         if isinstance(error, NoSuchStore | StoreNotGranted) and not (
@@ -558,7 +560,7 @@ class _Write(Generic[Item]):
         if end - start == 1:
             self._note(self.items[start], error)
             return self._failures & (self._failures - 1) != 0 or await self._test()
-        self._doubt(start, end, error)
+        self._doubt(self.items[start:end], error)
         half = start + _half(end - start)
         refusal = _Refusal(end - start)
         self._todo += [((half, end), refusal), ((start, half), refusal)]
@@ -579,6 +581,8 @@ class _Write(Generic[Item]):
         try:
             await self.call([item])
         except StoreBusy as error:
+            if error.made:
+                self._doubt([item], error)
             return await self._busy(error, end - 1, end, began)
         except StoreError as error:
             error = error.failed[self.key_of(item)] if isinstance(error, KeysFailed) else error
