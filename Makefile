@@ -26,7 +26,7 @@ EMBEDDED_WORLD := kv-batch:gateway/embedded@0.1.0
 BINDINGS ?= bindings
 
 # All files, not only *.py: what a guest needs of other files it reads while it is compiled.
-CORE := $(shell find kv_batch -type f ! -name '*.pyc' ! -name '.*')
+CORE := $(shell find kv_batch gateway -type f ! -name '*.pyc' ! -name '.*')
 WIT := $(wildcard wit/*.wit)
 
 .DEFAULT_GOAL := help
@@ -123,5 +123,5 @@ endef
 build/kv-batch.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
-build/embedded.wasm: embedded/guest.py $(wildcard embedded/__init__.py) tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
-	$(call componentize,$(EMBEDDED_WORLD),embedded.guest)
+build/embedded.wasm: guests/embedded.py $(wildcard guests/__init__.py) tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(EMBEDDED_WORLD),guests.embedded)

@@ -30,10 +30,10 @@ from wit_world.imports import (
 )
 from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 
-from kv_batch import linger
+from gateway import linger
+from gateway.gateway import Gateway
+from gateway.http import BodyCutShort, Chunks, Request, Response, header_map
 from kv_batch.bucket import Clock
-from kv_batch.gateway import Gateway
-from kv_batch.http import BodyCutShort, Chunks, Request, Response, header_map
 from kv_batch.wit import Asynchronous, Wit, WitBucket, open_bucket
 
 READ_BYTES = 256 * 1024
@@ -86,7 +86,7 @@ class Turns:
 
 
 class SpinHost:
-    """The host of `kv_batch.host`, as Spin is."""
+    """The host of `gateway.host`, as Spin is."""
 
     def config(self, name: str) -> str | None:
         return wasi_config_store.get(name)
@@ -143,7 +143,7 @@ class SpinBody:
 
 
 class Lingering:
-    """The bodies that are read on and thrown away, their requests answered (`kv_batch.linger`).
+    """The bodies that are read on and thrown away, their requests answered (`gateway.linger`).
 
     None of them takes the place of one of the requests that Spin lets an instance answer at once: those are
     the ones without an answer.

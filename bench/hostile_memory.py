@@ -25,8 +25,8 @@ from pathlib import Path
 import httpx
 
 from bench.files import forget_peak, peak, resident
-from kv_batch.media import JSON, NDJSON
-from kv_batch.settings import Limits
+from gateway.settings import Limits
+from gateway.wire.media import JSON, NDJSON
 from tests.component.test_hostile import BROKEN
 from tests.servers import Server, serving, why_not
 

@@ -2,7 +2,7 @@
 
 - A client that closes only its own half of the connection still gets its answer.
 - A client that is still sending when it is answered gets to read the answer: the connection is closed in one
-  direction, and what the client sends is read and thrown away within `kv_batch.linger`'s limits.
+  direction, and what the client sends is read and thrown away within `gateway.linger`'s limits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from kv_batch import linger
+from gateway import linger
 
 HALF_CLOSED = "kv-batch.half-closed"
 """In the scope of a request whose client has closed its half of the connection: nothing more will come."""

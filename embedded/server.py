@@ -18,9 +18,9 @@ from wasmtime import WasmtimeError
 from embedded.component import Component
 from embedded.imports import ClientGone
 from embedded.protocol import HALF_CLOSED, STATUS
-from kv_batch.http import Response
-from kv_batch.problems import answer
-from kv_batch.record import Record
+from gateway.http import Response
+from gateway.problems import answer
+from gateway.record import Record
 
 INSTANCES = 16
 """Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""

@@ -1,4 +1,4 @@
-"""The errors of kv-batch.
+"""The errors of the contract.
 
     KvBatchError
     ├── StoreError              the host or its backend would not do what was asked
@@ -9,12 +9,10 @@
     │   ├── StoreFailed         anything else, in the host's own words
     │   │   └── ResultTooLarge  what was asked for is more than the host hands over in one call
     │   └── KeysFailed          a write made key by key, some of which failed: which, and why each
-    ├── BatchFailed             set_many or delete_many did a part of its work: which part
-    ├── StreamFailed            the same of a stream of lines
-    └── Problem                 what a client is told (RFC 9457); made by the decoders and the routes
+    └── BatchFailed             set_many or delete_many did a part of its work: which part
 
-Host errors become `StoreError`s in one place, `kv_batch.wit`; all of these become an HTTP answer in one
-place, `kv_batch.problems`.
+Host errors become `StoreError`s in one place, `kv_batch.wit`. What a gateway adds derives from `KvBatchError`
+too (`gateway.problems`).
 """
 
 from __future__ import annotations
@@ -117,54 +115,3 @@ class BatchFailed(KvBatchError):
         self.not_attempted = not_attempted
         self.cause = cause
         self.by_themselves = by_themselves
-
-
-class StreamFailed(KvBatchError):
-    """A stream of lines that was not written whole. It may be sent again as it is, or from `resume_line` on.
-
-    Attributes:
-        cause: What is wrong with the line that ended it, or the last error of the store.
-        applied: How many lines were applied.
-        failed: (key, reason) of the keys that failed by themselves: the store holds the old value or the new.
-        resume_line: The first line, from 1, that is neither applied nor in `failed`: where to go on. None
-            where there is none.
-    """
-
-    def __init__(
-        self,
-        cause: StoreError | Problem,
-        applied: int,
-        failed: list[tuple[str, str]],
-        resume_line: int | None,
-    ) -> None:
-        super().__init__(f"{applied} lines applied, {len(failed)} keys failed: {cause}")
-        self.cause = cause
-        self.applied = applied
-        self.failed = failed
-        self.resume_line = resume_line
-
-
-class Problem(KvBatchError):
-    """What the client is told, as `application/problem+json`.
-
-    Attributes:
-        code: A key of `kv_batch.problems.PROBLEMS`; the last part of the problem's `type`.
-        detail: What was wrong, where, and what to do about it.
-        members: The problem's own members, such as `pointer` or `limit`.
-        headers: Headers that the answer must carry, such as `allow`.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        detail: str,
-        members: Mapping[str, object] | None = None,
-        *,
-        headers: list[tuple[str, str]] | None = None,
-        **more_members: object,
-    ) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-        self.members = {**(members or {}), **more_members}
-        self.headers = headers or []

@@ -147,7 +147,7 @@ def test_a_form_is_stored(client: Client, server: Server, compiled: Path) -> Non
     if client.missing:
         pytest.skip(client.missing)
     url = f"{server.url}/v1/default"
-    # No space: aiohttp writes a backslash before it, which is refused (kv_batch/disposition.py).
+    # No space: aiohttp writes a backslash before it, which is refused (gateway/wire/disposition.py).
     fields = {"form:1": "a value", "größe": "5 €"}
     assert client.form(f"{url}/set-many", compiled, *fields.items())["status"] == 200
     pairs = httpx.get(url, params={"key": list(fields)}).json()["pairs"]

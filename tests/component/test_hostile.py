@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from kv_batch.linger import STRANGERS
+from gateway.linger import STRANGERS
 from tests.component.test_log import line_of
 from tests.conftest import FIGURES
 from tests.hostile import CORPUS, SENTINEL, SPICES, VALID, answers, whole

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 import httpx
 import pytest
 
-from kv_batch import linger
+from gateway import linger
 from tests.component.test_http import head
 from tests.servers import Server, serving
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kv_batch.openapi import DOCUMENT
+from gateway.openapi import DOCUMENT
 from tests.conftest import FIGURES
 from tests.servers import ROOT, Server, serving
 

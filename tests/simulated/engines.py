@@ -15,9 +15,9 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, Literal, Self, TypeAlias
 
+from gateway.stores import Stores
 from kv_batch.bucket import Bucket
 from kv_batch.reachability import FRESH, OTHERS_SECONDS
-from kv_batch.stores import Stores
 from kv_batch.wit import Asynchronous, Wit, open_bucket
 from tests.simulated.loop import Loop
 from tests.wit_types import Err, key_value, wasi_keyvalue_store

@@ -19,13 +19,7 @@ from typing import Any, Final, Literal
 from kv_batch.batch import LONGEST_PAUSE, RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, SINGLY_EXPIRES, Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
-from kv_batch.reachability import (
-    LONGEST_LOOK,
-    OTHERS_SECONDS,
-    PROBE_SECONDS,
-    QUEUE_SECONDS,
-    ROUND_SECONDS,
-)
+from kv_batch.reachability import LONGEST_LOOK, OTHERS_SECONDS, PROBE_SECONDS, QUEUE_SECONDS, ROUND_SECONDS
 from tests.simulated.engines import (
     ANY_NUMBER,
     FOREVER,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from embedded.store import FILE, Database, SqliteBucket
+from gateway.wire.media import NDJSON
 from kv_batch.batch import RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import Bucket
 from kv_batch.errors import BatchFailed, StoreBusy
-from kv_batch.media import NDJSON
 from tests.buckets import Sqlite
 from tests.clock import run
 from tests.unit.test_embedded import wit_over

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kv_batch.coding import PIECE, STEP, Unpacked, packed
-from kv_batch.errors import Problem
+from gateway.problems import Problem
+from gateway.wire.coding import PIECE, STEP, Unpacked, packed
 from tests.unit.test_gateway import SmallBody
 
 TEXT = b"".join(b'{"key": "%d", "value": "v"}\n' % number for number in range(500))

@@ -19,7 +19,7 @@ from embedded import server
 from embedded.imports import ClientGone
 from embedded.protocol import Protocol
 from embedded.server import Application, AsgiExchange
-from kv_batch import linger
+from gateway import linger
 
 Answer = Callable[[AsgiExchange], None]
 

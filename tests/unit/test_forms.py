@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kv_batch.disposition import NoName, name_of
-from kv_batch.errors import Problem
-from kv_batch.form import FormDecoder
-from kv_batch.pairs import Pair
-from kv_batch.settings import Limits
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire.disposition import NoName, name_of
+from gateway.wire.form import FormDecoder
+from gateway.wire.pairs import Pair
 from tests.forms import CLIENTS, CannotSend, Form
 
 LIMITS = Limits()

@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.gateway import Gateway
+from gateway.http import BodyCutShort, Request, Response, header_map
+from gateway.problems import PROBLEMS
+from gateway.settings import retry_seconds
 from kv_batch.bucket import Bucket
 from kv_batch.errors import KvBatchError, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted, StoreSilent
-from kv_batch.gateway import Gateway
-from kv_batch.http import BodyCutShort, Request, Response, header_map
-from kv_batch.problems import PROBLEMS
-from kv_batch.settings import retry_seconds
 from tests.buckets import Cosmos, Down, Sqlite
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kv_batch import linger
+from gateway import linger
 
 
 def test_a_stranger_is_read_from_less_than_a_caller() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kv_batch.media import JSON, NDJSON, media_type, preferred, takes_gzip
+from gateway.wire.media import JSON, NDJSON, media_type, preferred, takes_gzip
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from kv_batch.media import JSON, NDJSON
+from gateway.wire.media import JSON, NDJSON
 from tests.buckets import Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kv_batch import ndjson
-from kv_batch.errors import Problem
-from kv_batch.http import BodyCutShort
-from kv_batch.json_text import parse
-from kv_batch.mistaken import better_of_line
-from kv_batch.pairs import Pair, decode_key, decode_pair
-from kv_batch.place import Line
-from kv_batch.settings import Limits
+from gateway.http import BodyCutShort
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire import ndjson
+from gateway.wire.json_text import parse
+from gateway.wire.mistaken import better_of_line
+from gateway.wire.pairs import Pair, decode_key, decode_pair
+from gateway.wire.place import Line
 
 LIMITS = Limits(key_bytes=40, value_bytes=60)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

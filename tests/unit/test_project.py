@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import filecmp
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from kv_batch.openapi import DOCUMENT
-from kv_batch.problems import PROBLEMS
-from kv_batch.settings import LIMITED, RETRY_SECONDS, Access, Limits
+from gateway.openapi import DOCUMENT
+from gateway.problems import PROBLEMS
+from gateway.settings import LIMITED, RETRY_SECONDS, Access, Limits
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANIFEST = tomllib.loads((ROOT / "spin.toml").read_text())
@@ -66,11 +68,42 @@ def test_links_between_files_lead_somewhere(document: str) -> None:
     assert links == [link for link in links if (file.parent / link).exists()]
 
 
-def test_the_core_imports_no_host() -> None:
-    names = "wit_world|componentize_py|spin_sdk|wasmtime"
-    for file in (ROOT / "kv_batch").glob("*.py"):
-        code = re.sub(r'""".*?"""', "", file.read_text(), flags=re.DOTALL)
-        assert not re.search(rf"import ({names})|from ({names})", code), file
+FLOORS = {
+    "kv_batch": {"kv_batch"},
+    "gateway/wire": {"kv_batch", "gateway.wire", "gateway.problems", "gateway.settings", "gateway.http"},
+    "gateway": {"kv_batch", "gateway"},
+    "guests": {"kv_batch", "gateway", "guests", "wit_world", "componentize_py_types", "spin_sdk"},
+    "embedded": {"kv_batch", "gateway", "embedded", "wasmtime"},
+}
+"""Which packages a floor may import, the standard library and other packages of the registry left out."""
+
+WATCHED = {"app", "bench", "componentize_py_types", "embedded", "gateway", "guests", "kv_batch", "spin_sdk"}
+WATCHED |= {"tests", "tools", "wasmtime", "wit_world"}
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_no_floor_imports_one_above_it(floor: str) -> None:
+    files = sorted((ROOT / floor).glob("*.py"))
+    assert files
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {name}"
+        for file in files
+        for name in imported(file)
+        if name.partition(".")[0] in WATCHED
+        and not any(f"{name}.".startswith(f"{allowed}.") for allowed in FLOORS[floor])
+    ]
+    assert wrong == []
+
+
+def imported(file: Path) -> Iterator[str]:
+    """The modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module
+            assert node.level == 0
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
 
 
 def test_each_report_is_kept_by_a_test() -> None:

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.gateway import Gateway
+from gateway.http import Request
+from gateway.record import LoggedBody, trace_id
 from kv_batch.errors import StoreFailed
-from kv_batch.gateway import Gateway
-from kv_batch.http import Request
-from kv_batch.record import LoggedBody, trace_id
 from tests.buckets import Down, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
 

@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.gateway import Gateway
+from gateway.http import BodyCutShort, Request, Response
+from gateway.problems import MOST_FAILED
+from gateway.record import LoggedBody
+from gateway.streams import PART_BYTES, WRITE_BYTES
+from gateway.wire.media import JSON, NDJSON
 from kv_batch.batch import Read
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import NoSuchStore, StoreFailed
-from kv_batch.gateway import Gateway
-from kv_batch.http import BodyCutShort, Request, Response
-from kv_batch.media import JSON, NDJSON
-from kv_batch.problems import MOST_FAILED
-from kv_batch.record import LoggedBody
-from kv_batch.streams import PART_BYTES, WRITE_BYTES
 from tests.buckets import Cosmos, DynamoDb, Refusing, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
 

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kv_batch import json_text, ndjson, pairs
-from kv_batch.errors import Problem
-from kv_batch.form import FormDecoder
-from kv_batch.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
-from kv_batch.pairs import Pair, decode_keys, decode_pairs, encode_pairs
-from kv_batch.query import parse_query
-from kv_batch.settings import Limits
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire import json_text, ndjson, pairs
+from gateway.wire.form import FormDecoder
+from gateway.wire.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
+from gateway.wire.pairs import Pair, decode_keys, decode_pairs, encode_pairs
+from gateway.wire.query import parse_query
 
 LIMITS = Limits(body_bytes=1_000_000, keys=50, key_bytes=20, value_bytes=100)
 ROOMY = Limits(keys=10_000, key_bytes=10_000, value_bytes=100_000)

@@ -12,11 +12,11 @@ import codecs
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from kv_batch.errors import Problem
-from kv_batch.json_text import TooMany, parse
-from kv_batch.mistaken import BOM, better_of_body
-from kv_batch.place import BODY, LONGEST_NAME, Place, Pointer, Where
-from kv_batch.settings import Limits
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire.json_text import TooMany, parse
+from gateway.wire.mistaken import BOM, better_of_body
+from gateway.wire.place import BODY, LONGEST_NAME, Place, Pointer, Where
 
 # A string as JSON, without escapes of what is not ASCII: the C half of json.dumps.
 _quoted = json.encoder.encode_basestring

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from kv_batch.errors import Problem
+from gateway.problems import Problem
 
 Config = Callable[[str], str | None]
 """The value of a variable by its name; None where the host has none."""

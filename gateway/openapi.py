@@ -1,6 +1,6 @@
 """The API as an OpenAPI 3.1 document, `GET /openapi.json`. Written here and nowhere else.
 
-Statuses and titles are those of `kv_batch.problems`, limits those of `kv_batch.settings`: a variable may have
+Statuses and titles are those of `gateway.problems`, limits those of `gateway.settings`: a variable may have
 changed them, so they are told in words.
 """
 
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from kv_batch.media import FORM, JSON, NDJSON
-from kv_batch.problems import PROBLEM, PROBLEMS
-from kv_batch.routes import LONGEST_PAGE, PAGE, ROUTES
-from kv_batch.settings import Limits
+from gateway.problems import PROBLEM, PROBLEMS
+from gateway.routes import LONGEST_PAGE, PAGE, ROUTES
+from gateway.settings import Limits
+from gateway.wire.media import FORM, JSON, NDJSON
 
 VERSION = "0.1.0"
 

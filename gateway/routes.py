@@ -8,19 +8,19 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kv_batch import coding, ndjson, streams
+from gateway import streams
+from gateway.http import Body, Request, Response
+from gateway.problems import Problem, line
+from gateway.record import Record
+from gateway.settings import Limits, Scope
+from gateway.stores import DELETE, SET, Store, Write
+from gateway.wire import coding, ndjson
+from gateway.wire.form import FormDecoder
+from gateway.wire.media import FORM, JSON, NDJSON, foreign_charset, media_type, preferred, takes_gzip
+from gateway.wire.pairs import Pair, check_count, check_key, decode_keys, decode_pairs, encode_pairs
+from gateway.wire.query import malformed, parse_query, single
 from kv_batch.batch import list_keys, read_parts
 from kv_batch.bucket import Bucket
-from kv_batch.errors import Problem
-from kv_batch.form import FormDecoder
-from kv_batch.http import Body, Request, Response
-from kv_batch.media import FORM, JSON, NDJSON, foreign_charset, media_type, preferred, takes_gzip
-from kv_batch.pairs import Pair, check_count, check_key, decode_keys, decode_pairs, encode_pairs
-from kv_batch.problems import line
-from kv_batch.query import malformed, parse_query, single
-from kv_batch.record import Record
-from kv_batch.settings import Limits, Scope
-from kv_batch.stores import DELETE, SET, Store, Write
 
 PAGE = 1_000
 """Keys on a page of the list, unless asked otherwise."""

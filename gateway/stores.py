@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeVar
 
-from kv_batch import ndjson
+from gateway.host import Host
+from gateway.record import Record
+from gateway.wire import ndjson
+from gateway.wire.pairs import Pair
 from kv_batch.batch import Retry, delete_many, set_many
 from kv_batch.bucket import Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreSilent
-from kv_batch.host import Host
-from kv_batch.pairs import Pair
-from kv_batch.record import Record
 
 Item = TypeVar("Item")
 Items = TypeVar("Items", contravariant=True)  # noqa: PLC0105 - its name is its meaning

@@ -1,7 +1,7 @@
 """`multipart/form-data` (RFC 7578) as a batch of pairs: a part's name is the key, its bytes are the value.
 
 For a shell: `curl -F greeting=hello -F logo.png=@logo.png`. A file's name and its media type are ignored.
-`kv_batch.disposition` reads the name of a part.
+`gateway.wire.disposition` reads the name of a part.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from multipart import (
     parse_options_header,
 )
 
-from kv_batch.disposition import NoName, name_of
-from kv_batch.errors import Problem
-from kv_batch.pairs import Pair, check_count, check_key, check_value_size
-from kv_batch.settings import Limits
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire.disposition import NoName, name_of
+from gateway.wire.pairs import Pair, check_count, check_key, check_value_size
 
 _AS_IT_IS = ("7bit", "8bit", "binary")
 """Transfer encodings that change nothing."""

@@ -3,7 +3,7 @@
     request → who asks → which route → query and body decoded → the contract over a bucket → answer
 
 Everything in a request is checked before the store is touched. It knows neither the host that it runs on
-(`kv_batch.host`) nor how a store is reached (`kv_batch.bucket`).
+(`gateway.host`) nor how a store is reached (`kv_batch.bucket`).
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import unquote
 
-from kv_batch import openapi
-from kv_batch.auth import require, scope_of
+from gateway import openapi
+from gateway.auth import require, scope_of
+from gateway.host import Host
+from gateway.http import Request, Response
+from gateway.problems import Problem, answer
+from gateway.record import CountedBody, LoggedBody, Record
+from gateway.routes import ROUTES, Call
+from gateway.settings import Access, Limits, retry_seconds
+from gateway.stores import Store, Stores
+from gateway.wire.media import JSON
 from kv_batch.batch import Retry
-from kv_batch.errors import Problem
-from kv_batch.host import Host
-from kv_batch.http import Request, Response
-from kv_batch.media import JSON
-from kv_batch.problems import answer
-from kv_batch.record import CountedBody, LoggedBody, Record
-from kv_batch.routes import ROUTES, Call
-from kv_batch.settings import Access, Limits, retry_seconds
-from kv_batch.stores import Store, Stores
 
 
 class Gateway:

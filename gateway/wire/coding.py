@@ -6,9 +6,9 @@ import zlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kv_batch.errors import Problem
-from kv_batch.http import Body
-from kv_batch.place import BODY
+from gateway.http import Body
+from gateway.problems import Problem
+from gateway.wire.place import BODY
 
 PIECE = 256 * 1024
 """The most bytes that are unpacked at a time: a small body may unpack to a thousand times its size, and

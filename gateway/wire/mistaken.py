@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 
-from kv_batch.errors import Problem
-from kv_batch.media import JSON, NDJSON
-from kv_batch.place import Line
+from gateway.problems import Problem
+from gateway.wire.media import JSON, NDJSON
+from gateway.wire.place import Line
 
 BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8. One at the start of a body is skipped."""

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from kv_batch import pairs as json_pairs
-from kv_batch.errors import Problem
-from kv_batch.http import Body, BodyCutShort
-from kv_batch.json_text import TooMany, decode, least_said, parse
-from kv_batch.mistaken import BOM, better_of_line
-from kv_batch.pairs import Pair, all_fit, decode_key, decode_pair, texts_fit
-from kv_batch.place import Line, Place
-from kv_batch.settings import Limits
+from gateway.http import Body, BodyCutShort
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire import pairs as json_pairs
+from gateway.wire.json_text import TooMany, decode, least_said, parse
+from gateway.wire.mistaken import BOM, better_of_line
+from gateway.wire.pairs import Pair, all_fit, decode_key, decode_pair, texts_fit
+from gateway.wire.place import Line, Place
 
 Item = TypeVar("Item")
 Shaped = Callable[[bytes, int, Limits], list[Item]]
@@ -190,7 +190,7 @@ def decode_keys(block: bytes, first: int, limits: Limits) -> Lines[str]:
 
 
 def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
-    """The pairs as lines, each as it is in a JSON answer, in pieces (`kv_batch.pairs.encode_pairs`)."""
+    """The pairs as lines, each as it is in a JSON answer, in pieces (`gateway.wire.pairs.encode_pairs`)."""
     held = b""
     for piece in json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, json_pairs.NEWLINE):
         if held:

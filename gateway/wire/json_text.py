@@ -13,8 +13,8 @@ import json
 import sys
 from typing import Final, NoReturn
 
-from kv_batch.errors import Problem
-from kv_batch.place import BODY, Line, Place
+from gateway.problems import Problem
+from gateway.wire.place import BODY, Line, Place
 
 DEEPEST: Final = 64
 """Levels of nesting that are always parsed; three times as many never are. The API needs 3, and CPython
@@ -25,7 +25,7 @@ Object = tuple[tuple[str, object], ...]
 
 PIECE: Final = 24 * 1024
 """Bytes of text that are measured at a time: there may be as many quotes in it, each an entry of a list. As
-few as in `kv_batch.ndjson.PIECE`, and for its reason."""
+few as in `gateway.wire.ndjson.PIECE`, and for its reason."""
 
 _NOT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 

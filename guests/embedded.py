@@ -14,8 +14,8 @@ import wit_world.exports
 from componentize_py_types import Err
 from wit_world.imports import batch, exchange, large_value, wasi_config_store, wasi_keyvalue_store
 
-from kv_batch.gateway import Gateway as Core
-from kv_batch.http import BodyCutShort, Request, header_map
+from gateway.gateway import Gateway as Core
+from gateway.http import BodyCutShort, Request, header_map
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
 WRITE_BYTES = 256 * 1024
@@ -77,7 +77,7 @@ WIT = Wit(EmbeddedBucket, EmbeddedBatch, Err)
 
 
 class EmbeddedHost:
-    """The host of `kv_batch.host`, as the embedded one is."""
+    """The host of `gateway.host`, as the embedded one is."""
 
     def config(self, name: str) -> str | None:
         return wasi_config_store.get(name)

@@ -3,19 +3,64 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
-from kv_batch.errors import (
-    BatchFailed,
-    NoSuchStore,
-    Problem,
-    StoreBusy,
-    StoreError,
-    StoreNotGranted,
-    StreamFailed,
-)
-from kv_batch.http import BodyCutShort, Response
-from kv_batch.record import Record
+from gateway.http import BodyCutShort, Response
+from gateway.record import Record
+from kv_batch.errors import BatchFailed, KvBatchError, NoSuchStore, StoreBusy, StoreError, StoreNotGranted
+
+
+class Problem(KvBatchError):
+    """What the client is told, as `application/problem+json`.
+
+    Attributes:
+        code: A key of `gateway.problems.PROBLEMS`; the last part of the problem's `type`.
+        detail: What was wrong, where, and what to do about it.
+        members: The problem's own members, such as `pointer` or `limit`.
+        headers: Headers that the answer must carry, such as `allow`.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        members: Mapping[str, object] | None = None,
+        *,
+        headers: list[tuple[str, str]] | None = None,
+        **more_members: object,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.members = {**(members or {}), **more_members}
+        self.headers = headers or []
+
+
+class StreamFailed(KvBatchError):
+    """A stream of lines that was not written whole. It may be sent again as it is, or from `resume_line` on.
+
+    Attributes:
+        cause: What is wrong with the line that ended it, or the last error of the store.
+        applied: How many lines were applied.
+        failed: (key, reason) of the keys that failed by themselves: the store holds the old value or the new.
+        resume_line: The first line, from 1, that is neither applied nor in `failed`: where to go on. None
+            where there is none.
+    """
+
+    def __init__(
+        self,
+        cause: StoreError | Problem,
+        applied: int,
+        failed: list[tuple[str, str]],
+        resume_line: int | None,
+    ) -> None:
+        super().__init__(f"{applied} lines applied, {len(failed)} keys failed: {cause}")
+        self.cause = cause
+        self.applied = applied
+        self.failed = failed
+        self.resume_line = resume_line
+
 
 PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "malformed-body": (400, "The body cannot be read"),

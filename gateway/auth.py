@@ -10,8 +10,8 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from kv_batch.errors import Problem
-from kv_batch.settings import Access, Scope
+from gateway.problems import Problem
+from gateway.settings import Access, Scope
 
 _ALLOWS: dict[Scope, frozenset[Scope]] = {
     "none": frozenset(),

@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from itertools import chain
 from typing import Generic, TypeVar
 
-from kv_batch import ndjson
+from gateway.problems import MOST_FAILED, Problem, StreamFailed
+from gateway.stores import Store, Write
+from gateway.wire import ndjson
 from kv_batch.batch import GROWTH, Read, list_keys
 from kv_batch.bucket import MOST_KEYS
-from kv_batch.errors import BatchFailed, NoSuchStore, Problem, StoreError, StoreNotGranted, StreamFailed
-from kv_batch.problems import MOST_FAILED
-from kv_batch.stores import Store, Write
+from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
 
 PART_BYTES = 1024 * 1024
 """Bytes of keys and values, about, that are read from a store at a time."""
@@ -25,7 +25,7 @@ WRITE_BYTES = 4 * 1024 * 1024
 
 Item = TypeVar("Item")
 Blocks = AsyncIterator[ndjson.Lines[Item]]
-"""The lines of a body, as `kv_batch.ndjson.read` gives them."""
+"""The lines of a body, as `gateway.wire.ndjson.read` gives them."""
 
 
 async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) -> int:

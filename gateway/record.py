@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Literal
 
-from kv_batch.http import Body, Chunks
+from gateway.http import Body, Chunks
 
 Phase = Literal["decode", "store", "encode", "send"]
 

@@ -1,6 +1,6 @@
 """HTTP as the gateway sees it: a request, the body behind it, an answer.
 
-The seam to the hosts. An adapter (`app.py` under Spin, `embedded/guest.py` elsewhere) makes a `Request`
+The seam to the hosts. An adapter (`app.py` under Spin, `guests/embedded.py` elsewhere) makes a `Request`
 of what its host gives it and sends the `Response` back; nothing here knows either host.
 """
 
