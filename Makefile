@@ -32,7 +32,7 @@ WIT := $(wildcard wit/*.wit)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz lint bindings clean demo lock check-python
+.PHONY: help up build test fuzz lint bindings wheel clean demo lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,10 @@ bindings: $(VENV)/.installed ## generate bindings/, the types of wit/world.wit
 	$(COMPONENTIZE) -q -d "$$sdk/wit" -d wit --export-interface-name wasi:http/handler@0.3.0=http-handler \
 		-w $(SERVICE_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS).new"
 	@rm -rf "$(BINDINGS)" && mv "$(BINDINGS).new" "$(BINDINGS)"
+
+wheel: $(VENV)/.installed-dev ## build/kv_batch-*.whl: the contract, for other guests (examples/guest)
+	@mkdir -p build
+	$(VENV_PYTHON) -m flit_core.wheel --outdir build
 
 demo: $(VENV)/.installed-dev ## 69,000 cities in, out and away again, through GATEWAY=http://... or one of its own
 	@exec $(VENV_PYTHON) -m tools.demo
