@@ -46,7 +46,7 @@ LINGER_TICK = 0.5
 """Seconds between two looks at whether such a read waits for a client that has fallen silent."""
 
 TURN_BYTES = 2 * 1024 * 1024
-"""Bytes of a body after which the other requests of the instance have a turn (`Turns`)."""
+"""Bytes of a body after which the other requests of the instance have a turn (`Yielder`)."""
 
 
 async def wait(seconds: float) -> None:
@@ -67,7 +67,7 @@ WIT = Wit(
 )
 
 
-class Turns:
+class Yielder:
     """The turns of the instance's other requests, while one reads or sends a long body.
 
     Where the client is fast and the store blocks (SQLite), nothing else would ever suspend that one, and a
@@ -105,14 +105,14 @@ class SpinBody:
         self._trailers = trailers
         self._ended = False
         self._begun = False
-        self._turns = Turns()
+        self._yielder = Yielder()
 
     async def read(self) -> bytes:
         self._begun = True
         while not self.reader.writer_dropped:
             chunk = await self.reader.read(READ_BYTES)
             if chunk:
-                await self._turns.after(len(chunk))
+                await self._yielder.after(len(chunk))
                 return chunk
         if not self._ended:
             self._ended = True
@@ -122,7 +122,7 @@ class SpinBody:
         return b""
 
     async def grew(self, size: int) -> None:
-        await self._turns.after(size)
+        await self._yielder.after(size)
 
     def is_under_way(self, headers: Mapping[str, str]) -> bool:
         """Whether the client may still be sending it, in a request with these headers.
@@ -183,7 +183,7 @@ class Rest:
 
     async def read(self) -> bool:
         """Reads until the body ends or a limit is reached; False where the last read had to be left."""
-        turns = Turns()
+        yielder = Yielder()
         left = self._limits.bytes
         self._task = asyncio.current_task()
         try:
@@ -191,7 +191,7 @@ class Rest:
                 size = len(await self._reader.read(LINGER_BYTES))
                 self._heard = time.monotonic()
                 left -= size
-                await turns.after(size)
+                await yielder.after(size)
         except asyncio.CancelledError:  # by `watch`
             return False
         finally:
@@ -268,10 +268,10 @@ async def _stream(writer: ByteStreamWriter, body: Chunks, head: bool) -> None:
     async with aclosing(body):
         if head:
             return
-        turns = Turns()
+        yielder = Yielder()
         async for chunk in body:
             await writer.write_all(chunk)
-            await turns.after(len(chunk))
+            await yielder.after(len(chunk))
             if writer.reader_dropped:  # The client is gone.
                 return
 

@@ -45,7 +45,7 @@ class Gateway:
             response = answer(error, record)
         record.status = response.status
         response.headers.append(("x-request-id", record.request_id))
-        if record.known:
+        if record.authenticated:
             response.headers.append(("server-timing", record.server_timing()))
         if isinstance(response.body, bytes):
             record.sent = 0 if request.method == "HEAD" else len(response.body)
@@ -66,7 +66,7 @@ class Gateway:
         if self._access is None:
             self._access = Access.of(self._host.config)
         scope = scope_of(request.headers, self._access)
-        record.known = "authorization" in request.headers
+        record.authenticated = "authorization" in request.headers
         try:
             label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
         except ValueError:  # too few segments, or not UTF-8

@@ -84,7 +84,7 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
 
 PROBLEM = "application/problem+json"
 
-MOST_FAILED = 1_000
+MAX_REPORTED_FAILURES = 1_000
 """How many failed keys an answer names."""
 
 RETRY_AFTER = 1
@@ -119,7 +119,7 @@ def _document(problem: Problem) -> dict[str, object]:
 def _problem(error: Exception, record: Record) -> Problem:
     problem = _foreseen(error)
     if problem is None:
-        record.foresaw_not(error)
+        record.record_traceback(error)
         problem = Problem(
             "internal-error",
             "This is a defect of the gateway, not of the request. Its log has the rest under the request id.",
@@ -220,4 +220,4 @@ def _write_failed(cause: StoreError, failed: list[tuple[str, str]], told: str, *
 
 
 def _failed(failed: list[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"key": key, "reason": reason} for key, reason in failed[:MOST_FAILED]]
+    return [{"key": key, "reason": reason} for key, reason in failed[:MAX_REPORTED_FAILURES]]

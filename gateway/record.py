@@ -36,7 +36,7 @@ class Record:
         request_id: The client's `x-request-id`, or one of our own where that cannot be used.
         trace_id: That of a valid `traceparent`, 32 hexadecimal digits; None without one.
         method: As sent.
-        known: Whether the caller sent a token of this gateway's.
+        authenticated: Whether the caller sent a token of this gateway's.
         route: The path as the API has it, `/v1/{store}/get-many`; None until it is known.
         store: The label of the store; None until the caller may know of it.
         keys: How many keys or pairs were asked for, written or answered, repeats included.
@@ -52,7 +52,7 @@ class Record:
         self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
         self.trace_id = trace_id(headers.get("traceparent", ""))
         self.method = method
-        self.known = False
+        self.authenticated = False
         self.route: str | None = None
         self.store: str | None = None
         self.keys = 0
@@ -81,7 +81,7 @@ class Record:
             f"{phase};dur={self._milliseconds(phase)}" for phase in ("decode", "store", "encode")
         )
 
-    def foresaw_not(self, error: BaseException) -> None:
+    def record_traceback(self, error: BaseException) -> None:
         """Keeps where an error of ours was raised, for the log."""
         self._raised = "".join(_frames(error))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from gateway.problems import Problem
+from kv_batch.batch import RETRY_SECONDS
 
 Config = Callable[[str], str | None]
 """The value of a variable by its name; None where the host has none."""
@@ -112,10 +113,6 @@ def _hosts(variable: str, config: Config) -> frozenset[str]:
             variable, "it must be a list of host names, such as localhost, 127.0.0.1:3000, [::1]"
         )
     return hosts
-
-
-RETRY_SECONDS = 10.0
-"""Seconds for which a busy store is asked again, unless the variable `retry_seconds` says otherwise."""
 
 
 def retry_seconds(config: Config) -> float:

@@ -13,7 +13,7 @@ from gateway.wire import ndjson
 from gateway.wire.pairs import Pair
 from kv_batch.batch import Retry, delete_many, set_many
 from kv_batch.bucket import Bucket, Clock, Learned
-from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreSilent
+from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreUnreachable
 
 Item = TypeVar("Item")
 Items = TypeVar("Items", contravariant=True)  # noqa: PLC0105 - its name is its meaning
@@ -141,5 +141,5 @@ class Store:
         self.record.keys += len(items)
         try:
             await self.do(lambda bucket: write.contract(bucket, items, retry=self.retry))
-        except (StoreBusy, StoreFailed, StoreSilent) as error:
+        except (StoreBusy, StoreFailed, StoreUnreachable) as error:
             raise BatchFailed([], [], list(dict.fromkeys(map(write.key_of, items))), error) from error

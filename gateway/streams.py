@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from itertools import chain
 from typing import Generic, TypeVar
 
-from gateway.problems import MOST_FAILED, Problem, StreamFailed
+from gateway.problems import MAX_REPORTED_FAILURES, Problem, StreamFailed
 from gateway.stores import Store, Write
 from gateway.wire import ndjson
 from kv_batch.batch import GROWTH, Read, list_keys
@@ -20,7 +20,7 @@ from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGrante
 PART_BYTES = 1024 * 1024
 """Bytes of keys and values, about, that are read from a store at a time."""
 
-WRITE_BYTES = 4 * 1024 * 1024
+FLUSH_BYTES = 4 * 1024 * 1024
 """Bytes of lines after which they are written, however few they are."""
 
 Item = TypeVar("Item")
@@ -43,7 +43,7 @@ async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) ->
             size += lines.size
             if lines.problem is not None:
                 raise lines.problem
-            if size > WRITE_BYTES:
+            if size > FLUSH_BYTES:
                 await writer.flush()
                 size = 0
             elif writer.held >= MOST_KEYS:
@@ -109,7 +109,7 @@ class _LineWriter(Generic[Item]):
             self._take_note(items, list(chain.from_iterable(blocks)), error)
             # Keys that cannot be written are no reason to stop, as long as all of them can be named; a store
             # that was given up is.
-            if self.resume_line is not None or len(self.failed) >= MOST_FAILED:
+            if self.resume_line is not None or len(self.failed) >= MAX_REPORTED_FAILURES:
                 raise self.failure(error.cause) from error
         except (NoSuchStore, StoreNotGranted) as error:
             if not self.applied and not self.failed:
@@ -122,7 +122,7 @@ class _LineWriter(Generic[Item]):
     def _take_note(self, items: list[Item], numbers: list[int], error: BatchFailed) -> None:
         applied = set(error.applied)
         named = [each for each in error.failed if each[0] in error.by_themselves]
-        self.failed += named[: MOST_FAILED - len(self.failed)]
+        self.failed += named[: MAX_REPORTED_FAILURES - len(self.failed)]
         keys = list(map(self._write.key_of, items))
         self.applied += sum(map(applied.__contains__, keys))
         done = applied.union(key for key, _ in self.failed)

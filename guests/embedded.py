@@ -18,10 +18,10 @@ from gateway.gateway import Gateway as Core
 from gateway.http import BodyCutShort, Request, header_map
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
-WRITE_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 """The most that one write of an answer's body takes."""
 
-LARGE = 1024 * 1024
+MAX_CALL_BYTES = 1024 * 1024
 """Bytes of values that go out in one call; a larger value goes in pieces (wit/world.wit, large-value)."""
 
 Result = TypeVar("Result")
@@ -59,12 +59,12 @@ class EmbeddedBatch:
         together: list[tuple[str, bytes]] = []
         size = 0
         for key, value in pairs:
-            if len(value) > LARGE:
-                for start in range(0, len(value), LARGE):
-                    large_value.append(value[start : start + LARGE].decode("latin-1"))
+            if len(value) > MAX_CALL_BYTES:
+                for start in range(0, len(value), MAX_CALL_BYTES):
+                    large_value.append(value[start : start + MAX_CALL_BYTES].decode("latin-1"))
                 large_value.set(bucket.raw, key)
                 continue
-            if together and size + len(value) > LARGE:
+            if together and size + len(value) > MAX_CALL_BYTES:
                 batch.set_many(bucket.raw, together)
                 together, size = [], 0
             together.append((key, value))
@@ -135,7 +135,7 @@ async def _handle(request: Request) -> None:
 def _write(data: bytes) -> bool:
     text = data.decode("latin-1")
     return all(
-        exchange.write(text[start : start + WRITE_BYTES]) for start in range(0, len(text), WRITE_BYTES)
+        exchange.write(text[start : start + CHUNK_BYTES]) for start in range(0, len(text), CHUNK_BYTES)
     )
 
 

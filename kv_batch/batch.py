@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from kv_batch.bucket import MOST_KEYS, SMALLEST_LIMIT, Bucket, Clock, Limit
+from kv_batch.bucket import MOST_KEYS, PROBE_KEY, SMALLEST_LIMIT, Bucket, Clock, Limit
 from kv_batch.errors import (
     BatchFailed,
     KeysFailed,
@@ -33,10 +33,10 @@ from kv_batch.errors import (
     StoreError,
     StoreFailed,
     StoreNotGranted,
-    StoreSilent,
+    StoreUnreachable,
 )
 
-SINGLE_READS = 256
+MAX_CONCURRENT_READS = 256
 """Keys that are read singly between two looks at what they add up to."""
 
 FIRST_KEYS = 100
@@ -45,16 +45,16 @@ FIRST_KEYS = 100
 GROWTH = 4
 """How many times as many keys as the last part of a read the next may have."""
 
-WRITE_BYTES = 8 * 1024 * 1024
+MAX_CALL_BYTES = 8 * 1024 * 1024
 """Bytes of values after which a call is full. A call holds at least one pair, whatever its size."""
 
 RETRY_SECONDS = 10.0
 """Seconds for which a busy store is asked again, unless told otherwise."""
 
-FIRST_PAUSE = 0.05
+FIRST_BACKOFF = 0.05
 """Seconds between a call that met a busy store and the next. Each further pause is twice as long."""
 
-LONGEST_PAUSE = 2.0
+MAX_BACKOFF = 2.0
 """Seconds of the longest of these pauses."""
 
 SMALLER = 4
@@ -65,10 +65,7 @@ ISOLATION_SECONDS = 60.0
 """Seconds for which a write looks for the keys that are refused while no call is taken. What it has not
 tried then is not attempted: a store that refuses each key by itself is asked 20,000 times for 10,000 keys."""
 
-PROBE_KEY = "kv-batch: are you there?"
-"""A key that is not there. Whether a store takes writes shows when it is deleted, which changes nothing."""
-
-_HOPELESS = (NoSuchStore, StoreNotGranted, StoreSilent)
+_HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
 """What cutting the batch smaller cannot help against."""
 
 
@@ -84,11 +81,11 @@ class Retry:
     seconds: float = RETRY_SECONDS
     count: int = 0
     _since: float | None = None  # when the first call began that met the busy store
-    _pause: float = FIRST_PAUSE
+    _pause: float = FIRST_BACKOFF
 
     def taken(self) -> None:
         """A call was taken: the store is no longer busy."""
-        self._since, self._pause = None, FIRST_PAUSE
+        self._since, self._pause = None, FIRST_BACKOFF
 
     async def pause(self, error: StoreBusy, began: float, clock: Clock) -> bool:
         """Waits before a call is made again; says whether it should be a smaller one.
@@ -107,8 +104,8 @@ class Retry:
         pause = self._pause * random.uniform(0.75, 1.25)  # noqa: S311 - nothing secret
         if clock.now() + pause > self._since + self.seconds:
             raise error
-        again = self._pause > FIRST_PAUSE
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        again = self._pause > FIRST_BACKOFF
+        self._pause = min(2 * self._pause, MAX_BACKOFF)
         self.count += 1
         await clock.wait(pause)
         return again
@@ -206,7 +203,7 @@ class Read:
 
         event                                the next call
         the first one                        as many as the store takes, FIRST_KEYS if cut by bytes
-        taken                                up to GROWTH times as many, the limit and `about` allowing
+        taken                                up to GROWTH times as many, the limit and `target_bytes` allowing
         refused, and no batch was ever read  2 keys; once these are there, half of what was refused
         refused                              half, and no more until what was refused is read
         two keys refused, and read singly    2 keys, until a batch is taken
@@ -215,15 +212,15 @@ class Read:
 
     Attributes:
         keys: What is read. A key that comes again within one part is asked for once.
-        about: Bytes, about, that a part should hold: it is cut by the size of the values that came before.
-            None for parts as large as the store takes.
+        target_bytes: Bytes that a part should roughly hold: it is cut by the size of the values that came
+            before. None for parts as large as the store takes.
         start: How many of the keys have been read.
         part: The keys of the last part, repeats and all.
         size: Bytes of the values of the last part, where parts are cut by size.
     """
 
     keys: Sequence[str]
-    about: int | None = None
+    target_bytes: int | None = None
     retry: Retry = field(default_factory=Retry)
     start: int = 0
     part: Sequence[str] = ()
@@ -250,8 +247,8 @@ class Read:
         limit, reads, clock = bucket.learned.get_many, bucket.learned.batch_reads, bucket.clock
         while True:
             now = clock.now()
-            most = SINGLE_READS if reads.known(now) is False else limit.size(now)
-            count = self._count or (FIRST_KEYS if self.about else most)
+            most = MAX_CONCURRENT_READS if reads.known(now) is False else limit.size(now)
+            count = self._count or (FIRST_KEYS if self.target_bytes else most)
             self.part = self.keys[self.start : self.start + min(count, most)]
             distinct = list(dict.fromkeys(self.part))
             try:
@@ -271,8 +268,8 @@ class Read:
         self.retry.taken()
         self.start += len(self.part)
         self._learn(bucket, len(distinct), singly)
-        if self.about is not None:
-            self._cut_by_bytes(answer, self.about)
+        if self.target_bytes is not None:
+            self._cut_by_bytes(answer, self.target_bytes)
         return answer
 
     def _learn(self, bucket: Bucket, taken: int, singly: bool) -> None:
@@ -293,11 +290,11 @@ class Read:
             limit.taken(taken)
         self._count = grown
 
-    def _cut_by_bytes(self, answer: dict[str, bytes | None], about: int) -> None:
+    def _cut_by_bytes(self, answer: dict[str, bytes | None], target_bytes: int) -> None:
         values = answer.values()
         self.size = sum(map(len, filter(None, values) if None in values else values))  # type: ignore[arg-type]
         held = self.size + len("".join(answer))
-        self._count = max(1, min(about * len(self.part) // (held or 1), self._count or 1))
+        self._count = max(1, min(target_bytes * len(self.part) // (held or 1), self._count or 1))
 
 
 class _BatchRefused(Exception):
@@ -374,13 +371,13 @@ Range = tuple[int, int]
 
 
 def _by_bytes(pairs: Sequence[tuple[str, bytes]], values: dict[str, bytes]) -> Iterator[Range]:
-    """The pairs, in runs of at most WRITE_BYTES."""
-    if sum(map(len, values.values())) <= WRITE_BYTES:
+    """The pairs, in runs of at most MAX_CALL_BYTES."""
+    if sum(map(len, values.values())) <= MAX_CALL_BYTES:
         yield 0, len(pairs)
         return
     start = size = 0
     for index, (_, value) in enumerate(pairs):
-        if size + len(value) > WRITE_BYTES and index > start:
+        if size + len(value) > MAX_CALL_BYTES and index > start:
             yield start, index
             start, size = index, 0
         size += len(value)
@@ -413,7 +410,7 @@ class _Write(Generic[Item]):
         items: The batch, no key twice.
         applied: Items whose call worked.
         failed: The reason of each key that failed by itself.
-        doubtful: Keys that were in a call with others that failed, with its reason.
+        unknown_state: Keys that were in a call with others that failed, with its reason.
         cause: The last error of a key that failed by itself, or of the store.
     """
 
@@ -425,7 +422,7 @@ class _Write(Generic[Item]):
     retry: Retry
     applied: list[Item] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    doubtful: dict[str, str] = field(default_factory=dict)
+    unknown_state: dict[str, str] = field(default_factory=dict)
     cause: StoreError | None = None
     _todo: list[tuple[Range, _Refusal | None]] = field(default_factory=list)  # the next one last
     _size: int = MOST_KEYS  # what a busy store leaves of the limit
@@ -453,11 +450,11 @@ class _Write(Generic[Item]):
         applied = list(map(self.key_of, self.applied))
         done = set(applied)
         left = [key for key in dict.fromkeys(map(self.key_of, self.items)) if key not in done]
-        doubtful = {
+        unknown_state = {
             key: f"a call that held this key failed, and the key was not tried again: {reason}"
-            for key, reason in self.doubtful.items()
+            for key, reason in self.unknown_state.items()
         }
-        reasons = doubtful | self.failed
+        reasons = unknown_state | self.failed
         return BatchFailed(
             applied,
             [(key, reasons[key]) for key in left if key in reasons],
@@ -474,7 +471,7 @@ class _Write(Generic[Item]):
             await self.call(items)
         except StoreBusy as error:
             if error.made:
-                self._doubt(self.items[start:end], error)
+                self._mark_unknown(self.items[start:end], error)
             return await self._busy(error, start, end, began)
         except KeysFailed as error:
             return await self._keys_failed(error, start, end, began)
@@ -521,11 +518,11 @@ class _Write(Generic[Item]):
                 busy = failure
                 again.append(item)
                 if failure.made:
-                    self._doubt([item], failure)
+                    self._mark_unknown([item], failure)
             elif isinstance(failure, _HOPELESS):
                 gone = failure
             elif failure is not None:
-                self._note(item, failure)
+                self._record_failure(item, failure)
         taken = [item for item in items if self.key_of(item) not in error.failed]
         if taken:
             self._taken(taken)
@@ -538,7 +535,7 @@ class _Write(Generic[Item]):
             return await self._busy(busy, start, len(self.items), began)
         return bool(taken) or await self._test()
 
-    def _note(self, item: Item, error: StoreError) -> None:
+    def _record_failure(self, item: Item, error: StoreError) -> None:
         """Keeps that a key failed by itself."""
         self.failed[self.key_of(item)] = error.reason
         self._unproven.append(self.key_of(item))
@@ -546,21 +543,21 @@ class _Write(Generic[Item]):
         self._failures += 1
         self._isolate_until = min(self._isolate_until, self.bucket.clock.now() + ISOLATION_SECONDS)
 
-    def _doubt(self, items: Sequence[Item], error: StoreError) -> None:
-        self.doubtful.update(dict.fromkeys(map(self.key_of, items), error.reason))
+    def _mark_unknown(self, items: Sequence[Item], error: StoreError) -> None:
+        self.unknown_state.update(dict.fromkeys(map(self.key_of, items), error.reason))
 
     async def _call_failed(self, error: StoreError, start: int, end: int) -> bool:
         if isinstance(error, NoSuchStore | StoreNotGranted) and not (
-            self.applied or self.doubtful or self.failed
+            self.applied or self.unknown_state or self.failed
         ):
             raise error  # nothing was done
         if isinstance(error, _HOPELESS):
             self.cause = error
             return False
         if end - start == 1:
-            self._note(self.items[start], error)
+            self._record_failure(self.items[start], error)
             return self._failures & (self._failures - 1) != 0 or await self._test()
-        self._doubt(self.items[start:end], error)
+        self._mark_unknown(self.items[start:end], error)
         half = start + _half(end - start)
         refusal = _Refusal(end - start)
         self._todo += [((half, end), refusal), ((start, half), refusal)]
@@ -582,14 +579,14 @@ class _Write(Generic[Item]):
             await self.call([item])
         except StoreBusy as error:
             if error.made:
-                self._doubt([item], error)
+                self._mark_unknown([item], error)
             return await self._busy(error, end - 1, end, began)
         except StoreError as error:
             error = error.failed[self.key_of(item)] if isinstance(error, KeysFailed) else error
             if isinstance(error, _HOPELESS):
                 self.cause = error
                 return False
-            self._note(item, error)
+            self._record_failure(item, error)
         else:
             self._taken([item])
             return True

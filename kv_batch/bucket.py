@@ -16,6 +16,10 @@ DynamoDB exactly, 100 keys for a BatchGetItem and 25 for a BatchWriteItem."""
 SMALLEST_LIMIT = 25
 """The smallest limit that any backend is known to have: DynamoDB's, for writes. None smaller is learned."""
 
+PROBE_KEY = "kv-batch: are you there?"
+"""A key that no store has: it is asked for to hear from a store at all, and deleted to see whether it takes
+writes, which changes nothing."""
+
 LIMIT_EXPIRES = 60.0
 """Seconds after which twice a learned limit is tried again. Where the limit holds, one call is refused."""
 

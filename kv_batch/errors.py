@@ -5,7 +5,7 @@
     │   ├── NoSuchStore         the host knows no store of that name
     │   ├── StoreNotGranted     the component may not open it
     │   ├── StoreBusy           it takes no more now: "too many requests", a locked database
-    │   ├── StoreSilent         the store does not answer, so the call was not made
+    │   ├── StoreUnreachable         the store does not answer, so the call was not made
     │   ├── StoreFailed         anything else, in the host's own words
     │   │   └── ResultTooLarge  what was asked for is more than the host hands over in one call
     │   └── KeysFailed          a write made key by key, some of which failed: which, and why each
@@ -59,7 +59,7 @@ class StoreBusy(StoreError):
         self.made = made
 
 
-class StoreSilent(StoreError):
+class StoreUnreachable(StoreError):
     """The store gave no good answer to whether it is there. The call itself was not made."""
 
 

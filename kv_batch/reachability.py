@@ -12,10 +12,11 @@ of 50 places, a call of the round may have been granted the next one, and cannot
 stands still (docs/decisions/0009). So a blocking call of a store that is Redis, or may be, is made *alone*:
 
     step of `Reachability.alone`                  others meanwhile                   at most
-    1 the store answers a probe                   -                                  PROBE_SECONDS
-    2 its door closes: its own rounds end         new rounds of this store wait      ROUND_SECONDS
-    3 it has answered within FRESH, or is probed  as before                          PROBE_SECONDS
-    4 the instance's door closes: the rounds of   new rounds of all stores wait, and OTHERS_SECONDS
+    1 the store answers a probe                   -                                  PROBE_TIMEOUT
+    2 its door closes: its own rounds end         new rounds of this store wait      ROUND_TIMEOUT
+    3 it has answered within                      as before                          PROBE_TIMEOUT
+      BLOCKING_PROBE_TTL, or is probed
+    4 the instance's door closes: the rounds of   new rounds of all stores wait, and OTHERS_TIMEOUT
       other stores end, or are left behind        blocking calls that must be alone
     5 the call is made                            the instance stands still          the store's time
 
@@ -24,12 +25,12 @@ up by themselves. Its blocking calls are made at once, without a probe.
 
     a store is    since                          what is done before a round or an `alone` call
     unheard       the start, or a failed call    probe
-    heard         it answered anything           nothing for HEARD_SECONDS, then probe
+    heard         it answered anything           nothing for PROBE_TTL, then probe
     being probed  the first request that probes  wait for the answer of that probe: there is one at a time
-    silent        PROBE_SECONDS without answer   the probe goes on; requests wait for it, then StoreSilent
+    unreachable   PROBE_TIMEOUT without answer   the probe goes on; requests wait for it as long
     listed        its keys are read as a stream  wait for the stream, which begins alone (SQLite's lock)
 
-No store waits for another one longer than OTHERS_SECONDS for each blocking call that must be alone, and such
+No store waits for another one longer than OTHERS_TIMEOUT for each blocking call that must be alone, and such
 a call longer than that for all others together. A store whose rounds did not end in that time is left behind,
 and not waited for again until they have ended.
 
@@ -45,37 +46,37 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from kv_batch.bucket import Clock
-from kv_batch.errors import StoreBusy, StoreError, StoreFailed, StoreSilent
+from kv_batch.errors import StoreBusy, StoreError, StoreFailed, StoreUnreachable
 
-HEARD_SECONDS = 1.0
+PROBE_TTL = 1.0
 """Seconds for which a store that has answered is taken to be there."""
 
-FRESH = 0.1
+BLOCKING_PROBE_TTL = 0.1
 """The same, before a blocking call: what it meets is not given up."""
 
-PROBE_SECONDS = 5.0
+PROBE_TIMEOUT = 5.0
 """Seconds that a store has to answer a probe."""
 
-ROUND_SECONDS = 30.0
+ROUND_TIMEOUT = 30.0
 """Seconds that a round may take; and seconds of silence that end the reading of a stream of keys. A value of
 3 MB takes that long at 100 KB/s."""
 
-OTHERS_SECONDS = 1.0
+OTHERS_TIMEOUT = 1.0
 """Seconds that a blocking call waits for the rounds of other stores: two round trips of 200 ms, and time to
 spare."""
 
-QUEUE_SECONDS = 30.0
+QUEUE_TIMEOUT = 30.0
 """Seconds that a request waits for the calls of others before it is told that the store is busy."""
 
-SHORTEST_LOOK = 0.001
-LONGEST_LOOK = 0.01
+MIN_POLL_INTERVAL = 0.001
+MAX_POLL_INTERVAL = 0.01
 """Seconds between two looks at what a request waits for: a sixteenth of the time waited, within these."""
 
 
 def _waited(passed: float, asked: float) -> float:
     """How many seconds of waiting count, when it was asked for so many and more have passed: not those for
     which the instance stood still, since an answer that came then is not noticed yet."""
-    return min(passed, asked + LONGEST_LOOK)
+    return min(passed, asked + MAX_POLL_INTERVAL)
 
 
 class Waiting:
@@ -90,7 +91,7 @@ class Waiting:
         while not condition():
             if waited >= seconds:
                 return False
-            look, start = min(max(SHORTEST_LOOK, waited / 16), LONGEST_LOOK), self.clock.now()
+            look, start = min(max(MIN_POLL_INTERVAL, waited / 16), MAX_POLL_INTERVAL), self.clock.now()
             await self.clock.wait(look)
             waited += _waited(self.clock.now() - start, look)
         return True
@@ -116,13 +117,13 @@ class Door:
         """Returns once the door is open.
 
         Raises:
-            StoreBusy: it was not for QUEUE_SECONDS.
+            StoreBusy: it was not for QUEUE_TIMEOUT.
         """
         if not self.is_closed:
             return
         self._passing += 1
         try:
-            if not await self._waiting.until(lambda: not self.is_closed, QUEUE_SECONDS):
+            if not await self._waiting.until(lambda: not self.is_closed, QUEUE_TIMEOUT):
                 raise _busy()
         finally:
             self._passing -= 1
@@ -132,13 +133,13 @@ class Door:
         """Holds the door closed.
 
         Raises:
-            StoreBusy: others kept it for QUEUE_SECONDS.
+            StoreBusy: others kept it for QUEUE_TIMEOUT.
         """
         place = object()
         self._queue.append(place)
         try:
             if not await self._waiting.until(
-                lambda: self._queue[0] is place and not self.is_closed and not self._passing, QUEUE_SECONDS
+                lambda: self._queue[0] is place and not self.is_closed and not self._passing, QUEUE_TIMEOUT
             ):
                 raise _busy()
             self.is_closed = True
@@ -203,11 +204,11 @@ class Reachability:
         """A call failed: the store is asked whether it is there before the next."""
         self._heard = float("-inf")
 
-    async def answers(self, within: float = HEARD_SECONDS) -> None:
+    async def answers(self, within: float = PROBE_TTL) -> None:
         """Returns if the store has answered within so many seconds, or now answers a probe.
 
         Raises:
-            StoreSilent: it does not, for PROBE_SECONDS.
+            StoreUnreachable: it does not, for PROBE_TIMEOUT.
             StoreError: it answers with an error.
         """
         await self._enter()
@@ -216,14 +217,14 @@ class Reachability:
     async def _answers(self, within: float) -> None:
         # An answer is good when it is noticed, however old it is by then.
         if self._probing:
-            answered = await self._waiting.until(lambda: not self._probing, PROBE_SECONDS)
+            answered = await self._waiting.until(lambda: not self._probing, PROBE_TIMEOUT)
         elif self._waiting.clock.now() - self._heard <= within:
             return
         else:
             self._probing = True
-            answered = await self._begin(self._ask).woken(lambda: 0, PROBE_SECONDS)
+            answered = await self._begin(self._ask).woken(lambda: 0, PROBE_TIMEOUT)
         if not answered:
-            raise StoreSilent(f"the store has not answered for {PROBE_SECONDS:.0f} seconds")
+            raise StoreUnreachable(f"the store has not answered for {PROBE_TIMEOUT:.0f} seconds")
         if self._refusal is not None:
             raise self._refusal
 
@@ -247,7 +248,7 @@ class Reachability:
         """Returns when a round may begin, which it must before anything is awaited.
 
         Raises:
-            StoreBusy: it may not for QUEUE_SECONDS.
+            StoreBusy: it may not for QUEUE_TIMEOUT.
         """
         while self._listed or self._door.is_closed or self._instance.door.is_closed:
             await self.not_listed()
@@ -258,22 +259,22 @@ class Reachability:
         """Returns when the keys of the store are not being read as a stream.
 
         Raises:
-            StoreBusy: they were for QUEUE_SECONDS.
+            StoreBusy: they were for QUEUE_TIMEOUT.
         """
-        if self._listed and not await self._waiting.until(lambda: not self._listed, QUEUE_SECONDS):
+        if self._listed and not await self._waiting.until(lambda: not self._listed, QUEUE_TIMEOUT):
             raise StoreBusy("the keys of the store are being listed")
 
     async def round(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
         """Makes asynchronous calls, side by side; says whether they have ended.
 
-        They have not when for ROUND_SECONDS none came any further: then they end in the background.
+        They have not when for ROUND_TIMEOUT none came any further: then they end in the background.
 
         Args:
             calls: Makes them, and keeps what comes of each.
             progress: A number that changes when one of them has come further.
 
         Raises:
-            StoreSilent, StoreBusy: none was made.
+            StoreUnreachable, StoreBusy: none was made.
         """
         await self._enter()
         return await self._ended_by(self._begin(calls), progress)
@@ -315,7 +316,7 @@ class Reachability:
         return waker
 
     async def _ended_by(self, waker: Waker, progress: Callable[[], int]) -> bool:
-        ended = await waker.woken(progress, ROUND_SECONDS)
+        ended = await waker.woken(progress, ROUND_TIMEOUT)
         if not ended:
             self.failed()
         return ended
@@ -325,16 +326,18 @@ class Reachability:
         """For a blocking call, which must follow at once: see the table at the top.
 
         Raises:
-            StoreSilent: the store does not answer.
+            StoreUnreachable: the store does not answer.
             StoreBusy: others kept it too long.
             StoreError: it answers a probe with an error.
         """
         await self.answers()
         async with self._door.closed():
             await self.not_listed()
-            if not await self._waiting.until(lambda: not self.rounds, ROUND_SECONDS):
-                raise StoreSilent(f"earlier calls have not been answered for {ROUND_SECONDS:.0f} seconds")
-            await self._answers(FRESH)
+            if not await self._waiting.until(lambda: not self.rounds, ROUND_TIMEOUT):
+                raise StoreUnreachable(
+                    f"earlier calls have not been answered for {ROUND_TIMEOUT:.0f} seconds"
+                )
+            await self._answers(BLOCKING_PROBE_TTL)
             async with self._instance.door.closed():
                 await self._others_end()
                 yield
@@ -343,7 +346,7 @@ class Reachability:
         def under_way() -> list[Reachability]:
             return [each for each in self._instance.stores if each is not self and not each._left_behind]  # noqa: SLF001
 
-        if not await self._waiting.until(lambda: not under_way(), OTHERS_SECONDS):
+        if not await self._waiting.until(lambda: not under_way(), OTHERS_TIMEOUT):
             for store in under_way():
                 store._left_behind = True  # noqa: SLF001 - one class, one table of states
 
@@ -402,9 +405,9 @@ class Waker:
 def not_made(error: StoreError) -> StoreError:
     """What is said of a call that was not made, since another that comes before it met this error."""
     if isinstance(error, StoreFailed):
-        return StoreSilent(error.reason)
+        return StoreUnreachable(error.reason)
     return StoreBusy(error.reason) if isinstance(error, StoreBusy) else error
 
 
 def _busy() -> StoreBusy:
-    return StoreBusy(f"calls of other requests took more than {QUEUE_SECONDS:.0f} seconds")
+    return StoreBusy(f"calls of other requests took more than {QUEUE_TIMEOUT:.0f} seconds")

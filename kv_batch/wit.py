@@ -9,8 +9,9 @@ Which calls it makes, by what the store has shown (`Learned.batch_reads`):
     batch reads  the store is                 one key       many keys read     pairs written, keys deleted
     unknown      any                          asynchronous  alone, in a batch  alone, in a batch
     work         SQLite, DynamoDB, Cosmos DB  blocking (*)  in a batch         in a batch
-    do not work  Redis                        asynchronous  side by side       side by side; more than
-                                                                               SIDE_BY_SIDE alone, in a batch
+    do not work  Redis                        asynchronous  side by side       side by side; above
+                                                                               MAX_CONCURRENT_WRITES
+                                                                               alone, in a batch
 
 (*) The fastest way to a file. A store in another place would stop the instance for a round trip each time:
 where SLOW_READS in a row took longer than NEAR, reads are asynchronous for FAR_SECONDS.
@@ -38,7 +39,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kv_batch.bucket import Clock, Learned
+from kv_batch.bucket import PROBE_KEY, Clock, Learned
 from kv_batch.errors import (
     KeysFailed,
     NoSuchStore,
@@ -47,11 +48,11 @@ from kv_batch.errors import (
     StoreError,
     StoreFailed,
     StoreNotGranted,
-    StoreSilent,
+    StoreUnreachable,
 )
-from kv_batch.reachability import ROUND_SECONDS, Instance, Reachability, not_made
+from kv_batch.reachability import ROUND_TIMEOUT, Instance, Reachability, not_made
 
-SIDE_BY_SIDE = 128
+MAX_CONCURRENT_WRITES = 128
 """Single keys that are written at once, where the host's functions for them are asynchronous."""
 
 NEAR = 0.005
@@ -59,9 +60,6 @@ NEAR = 0.005
 
 SLOW_READS = 3
 FAR_SECONDS = 60.0
-
-PROBE_KEY = "kv-batch: are you there?"
-"""The key that a store is asked for, to hear from it at all."""
 
 STREAM_KEYS = 10_000
 """The most keys that one read of a stream of keys takes."""
@@ -137,7 +135,7 @@ def store_error(value: object, key: str | None = None) -> StoreError:
     too large: those are told by their words.
     """
     case = type(value).__name__
-    reason = _told(str(getattr(value, "value", "")))
+    reason = _shorten(str(getattr(value, "value", "")))
     if case == "Error_NoSuchStore":
         return NoSuchStore("the host knows no such store")
     if case == "Error_AccessDenied":
@@ -153,7 +151,7 @@ def store_error(value: object, key: str | None = None) -> StoreError:
     return StoreFailed(reason or "the host gave no reason", key)
 
 
-def _told(reason: str) -> str:
+def _shorten(reason: str) -> str:
     if aws := _AWS_ERROR.search(reason):
         reason = f"{aws[1]}: {aws[2]}"
     return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
@@ -163,7 +161,7 @@ async def open_bucket(wit: Wit, label: str) -> WitBucket:
     """The store of that label.
 
     Raises:
-        StoreNotGranted, NoSuchStore, StoreSilent, StoreFailed: as the host says.
+        StoreNotGranted, NoSuchStore, StoreUnreachable, StoreFailed: as the host says.
     """
     # One bucket is opened, and so one probe made, however many requests wait for it.
     bucket = wit.opening.setdefault(label, WitBucket(wit, label))
@@ -171,7 +169,7 @@ async def open_bucket(wit: Wit, label: str) -> WitBucket:
         await bucket.open()
     except StoreBusy:
         pass  # it is there, and its first call will be made again where this is asked for
-    except StoreSilent:
+    except StoreUnreachable:
         raise  # it stays there: the store is still being probed
     except StoreError:
         wit.opening.pop(label, None)
@@ -205,7 +203,7 @@ class WitBucket:
         """Opens the store. One that is open is not opened again.
 
         Raises:
-            StoreNotGranted, NoSuchStore, StoreSilent, StoreFailed: as the host says.
+            StoreNotGranted, NoSuchStore, StoreUnreachable, StoreFailed: as the host says.
         """
         if self._reachable is not None:
             await self._reachable.answers()
@@ -291,7 +289,7 @@ class WitBucket:
         lost just then, Spin's client for it keeps the call, and every request of the instance, for a minute
         or two.
         """
-        few = count <= SIDE_BY_SIDE and self._batches() is False
+        few = count <= MAX_CONCURRENT_WRITES and self._batches() is False
         return self._reachable if few else None
 
     async def _blocking(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
@@ -362,7 +360,7 @@ class WitBucket:
         if not self._batches():
             await reachable.answers()
         method = getattr(self._async_store, function)
-        unanswered = StoreFailed(f"the store has not answered for {ROUND_SECONDS:.0f} seconds")
+        unanswered = StoreFailed(f"the store has not answered for {ROUND_TIMEOUT:.0f} seconds")
         outcomes: list[Any] = [unanswered] * len(calls)
         done = 0
 
@@ -416,7 +414,7 @@ class WitBucket:
                 failure = self._error(error.value)  # type: ignore[attr-defined]
 
         if not await reachable.listing(read, lambda: len(keys)):
-            raise StoreFailed(f"the store has listed no key for {ROUND_SECONDS:.0f} seconds")
+            raise StoreFailed(f"the store has listed no key for {ROUND_TIMEOUT:.0f} seconds")
         if failure is not None:
             raise failure
         return keys

@@ -23,9 +23,8 @@ from zlib import crc32
 from hypothesis import strategies as st
 
 from embedded.store import StoreError
-from kv_batch.batch import PROBE_KEY
-from kv_batch.bucket import LIMIT_EXPIRES, SMALLEST_LIMIT, Clock, Learned, Limit
-from kv_batch.errors import StoreSilent
+from kv_batch.bucket import LIMIT_EXPIRES, PROBE_KEY, SMALLEST_LIMIT, Clock, Learned, Limit
+from kv_batch.errors import StoreUnreachable
 from kv_batch.wit import store_error
 from tests.clock import VirtualTime
 from tests.wit_types import wasi_keyvalue_store
@@ -444,7 +443,7 @@ def _translated(key: str | None = None) -> Iterator[None]:
         yield
     except Refusal as refusal:
         if refusal.value is None:
-            raise StoreSilent(str(refusal)) from refusal
+            raise StoreUnreachable(str(refusal)) from refusal
         raise store_error(refusal.value, key) from refusal
 
 

@@ -10,11 +10,11 @@ from gateway.http import Body
 from gateway.problems import Problem
 from gateway.wire.place import BODY
 
-PIECE = 256 * 1024
+UNPACKED_PIECE = 256 * 1024
 """The most bytes that are unpacked at a time: a small body may unpack to a thousand times its size, and
 whoever reads it counts what has come before there is more."""
 
-STEP = 16 * 1024
+PACKED_STEP = 16 * 1024
 """Bytes that are given to zlib at a time: what it does not take it copies, for each member of the body."""
 
 LEVEL = 1
@@ -46,21 +46,22 @@ class Unpacked:
     async def _unpack(self) -> AsyncGenerator[bytes, None]:
         unpacker = zlib.decompressobj(GZIP_FORMAT)
         while chunk := await self._packed.read():
-            for start in range(0, len(chunk), STEP):
-                step = chunk[start : start + STEP]
+            for start in range(0, len(chunk), PACKED_STEP):
+                step = chunk[start : start + PACKED_STEP]
                 full = False
                 while step or full:
                     if unpacker.eof:
                         unpacker = zlib.decompressobj(GZIP_FORMAT)
                     try:
-                        piece = unpacker.decompress(step, PIECE)
+                        piece = unpacker.decompress(step, UNPACKED_PIECE)
                     except zlib.error as error:
                         raise _not_gzip(f"it cannot be unpacked: {error}") from error
                     if piece:
                         yield piece
                         await self.grew(len(piece))
                     step = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-                    full = len(piece) == PIECE and not unpacker.eof  # there may be more of the same step
+                    # If it is full, there may be more of the same step.
+                    full = len(piece) == UNPACKED_PIECE and not unpacker.eof
         if not unpacker.eof:
             raise _not_gzip("it ends before its gzip data does")
 

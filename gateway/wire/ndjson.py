@@ -217,7 +217,7 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
         text += b"\n"
     items: list[Item] = []
     ends: list[End] = []
-    odd: list[int] | None = None  # the numbers of all items so far, once a piece was odd
+    line_numbers: list[int] | None = None  # the numbers of all items so far, once a piece was odd
     number, start = first, 0
     while start < len(text):
         end = _end_of_piece(text, start)
@@ -226,10 +226,10 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
         found = shaped(piece, count, limits) if len(piece) < LONG or b"\\" not in piece else []
         if found:
             items += found
-            if odd is not None:
-                odd += range(number, number + count)
+            if line_numbers is not None:
+                line_numbers += range(number, number + count)
         else:
-            odd = list(range(first, number)) if odd is None else odd
+            line_numbers = list(range(first, number)) if line_numbers is None else line_numbers
             for index, line in _numbered(piece, number):
                 place = Line(index)
                 try:
@@ -240,11 +240,13 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
                     items.append(one(document, limits, place))
                 except Problem as problem:
                     told = better_of_line(problem, line, place)
-                    return Lines(items, odd, len(block), number + count, told, ends)
-                odd.append(index)
+                    return Lines(items, line_numbers, len(block), number + count, told, ends)
+                line_numbers.append(index)
         number += count
         start = end
-    return Lines(items, range(first, number) if odd is None else odd, len(block), number, None, ends)
+    return Lines(
+        items, range(first, number) if line_numbers is None else line_numbers, len(block), number, None, ends
+    )
 
 
 def _is_end(document: object) -> bool:

@@ -24,10 +24,10 @@ _quoted = json.encoder.encode_basestring
 _ESCAPED = bytes([*range(0x20), *b'"\\'])
 """The bytes that cannot stand for themselves in a JSON string."""
 
-STEP = 3 * 64 * 1024
+ENCODING_STEP = 3 * 64 * 1024
 """Bytes of a large value that are encoded at a time. A multiple of three: so their base64 fits together."""
 
-LARGE = 2 * 1024 * 1024
+ENCODING_RUN = 2 * 1024 * 1024
 """Bytes of values that are encoded in one go, with several copies of all."""
 
 NEWLINE = b"\n"
@@ -165,7 +165,7 @@ def encode_pairs(
     They come in pieces: small pairs some at a time, a large one in many pieces, since a byte may be six in
     JSON. Whoever takes them may stop where there are too many.
     """
-    if sum(map(len, filter(None, values))) <= LARGE:
+    if sum(map(len, filter(None, values))) <= ENCODING_RUN:
         yield _encode_some(keys, values, always_base64, between)
     else:
         yield from _encode_runs(list(keys), list(values), always_base64, between)
@@ -202,7 +202,7 @@ def _encode_runs(
         if start:
             yield between
         end, size = start, 0
-        while end < len(keys) and (size := size + len(values[end] or b"")) <= LARGE:
+        while end < len(keys) and (size := size + len(values[end] or b"")) <= ENCODING_RUN:
             end += 1
         if end > start:
             yield _encode_some(keys[start:end], values[start:end], always_base64, between)
@@ -253,13 +253,13 @@ def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes
     """As `_encode_pair`, in pieces: what a large value becomes is held once, and not in each of the steps."""
     yield f'{{"key": {_quoted(key)}, "value": "'.encode()
     if always_base64 or not _is_text(value):
-        for start in range(0, len(value), STEP):
-            yield binascii.b2a_base64(value[start : start + STEP], newline=False)
+        for start in range(0, len(value), ENCODING_STEP):
+            yield binascii.b2a_base64(value[start : start + ENCODING_STEP], newline=False)
         yield b'", "encoding": "base64"}'
         return
     start = 0
     while start < len(value):
-        end = start + STEP
+        end = start + ENCODING_STEP
         while end < len(value) and value[end] & 0xC0 == 0x80:  # in the middle of a character
             end -= 1
         yield _quoted(value[start:end].decode())[1:-1].encode()
@@ -271,8 +271,8 @@ def _is_text(value: bytes) -> bool:
     """Whether it is UTF-8. Its characters may take four times as much: they are not held all at once."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for start in range(0, len(value), STEP):
-            decoder.decode(value[start : start + STEP], start + STEP >= len(value))
+        for start in range(0, len(value), ENCODING_STEP):
+            decoder.decode(value[start : start + ENCODING_STEP], start + ENCODING_STEP >= len(value))
     except UnicodeDecodeError:
         return False
     return True
@@ -324,12 +324,14 @@ def _members(value: object, known: Sequence[str], place: Place) -> dict[str, obj
     if len(members) < len(value):
         names = iter(members)  # in the order of the first of each
         twice = next(name for name, _ in value if name != next(names, None))
-        raise Problem("malformed-body", f"{place} has the member {_told(twice)} twice.", place.where(twice))
+        raise Problem(
+            "malformed-body", f"{place} has the member {_shorten(twice)} twice.", place.where(twice)
+        )
     if not members.keys() <= set(known):
         unknown = next(name for name in members if name not in known)
         raise Problem(
             "malformed-body",
-            f"{place} has the unknown member {_told(unknown)}. Known: {', '.join(known)}.",
+            f"{place} has the unknown member {_shorten(unknown)}. Known: {', '.join(known)}.",
             place.where(unknown),
         )
     return members
@@ -429,7 +431,7 @@ def _why_no_base64(text: str, error: ValueError) -> str:
     return f"{error}."
 
 
-def _told(name: str) -> str:
+def _shorten(name: str) -> str:
     """A member's name as an error tells it: not at any length."""
     return json.dumps(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
 

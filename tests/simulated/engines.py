@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from gateway.stores import Stores
 from kv_batch.bucket import Bucket
-from kv_batch.reachability import FRESH, OTHERS_SECONDS
+from kv_batch.reachability import BLOCKING_PROBE_TTL, OTHERS_TIMEOUT
 from kv_batch.wit import Asynchronous, Wit, open_bucket
 from tests.simulated.loop import Loop
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
@@ -39,7 +39,7 @@ LOCK_WAIT = 5.0
 
 ANY_NUMBER = 1 << 30
 
-FRESH_ENOUGH: Final = FRESH + 0.05
+BLOCKING_PROBE_GRACE: Final = BLOCKING_PROBE_TTL + 0.05
 """Seconds for which a store may have been lost when a call that blocks is made."""
 
 NOTHING_DONE: Final = ("database is locked", "too many requests")
@@ -223,8 +223,8 @@ class Engine:
                     if end > fault.start and start < now
                 )
                 gone = now - fault.start - still
-                others = OTHERS_SECONDS if self._has_others else 0.0
-                if gone > FRESH_ENOUGH + others + 2 * self.nature.longest_round_trip:
+                others = OTHERS_TIMEOUT if self._has_others else 0.0
+                if gone > BLOCKING_PROBE_GRACE + others + 2 * self.nature.longest_round_trip:
                     self._hazard(f"{name} blocks the instance on a store that is lost for {gone:.1f} s")
 
     async def asynchronous(self, name: str, keys: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:

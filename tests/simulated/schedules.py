@@ -16,10 +16,16 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
 
-from kv_batch.batch import LONGEST_PAUSE, RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
+from kv_batch.batch import MAX_BACKOFF, RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, SINGLY_EXPIRES, Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
-from kv_batch.reachability import LONGEST_LOOK, OTHERS_SECONDS, PROBE_SECONDS, QUEUE_SECONDS, ROUND_SECONDS
+from kv_batch.reachability import (
+    MAX_POLL_INTERVAL,
+    OTHERS_TIMEOUT,
+    PROBE_TIMEOUT,
+    QUEUE_TIMEOUT,
+    ROUND_TIMEOUT,
+)
 from tests.simulated.engines import (
     ANY_NUMBER,
     FOREVER,
@@ -324,7 +330,7 @@ class Play:
 
     def _may_fail(self, said: Said) -> bool:
         engine = self.world.engines[said.store]
-        if engine.disturbed(said.start, said.end) or self._stood_still(said) > QUEUE_SECONDS / 2:
+        if engine.disturbed(said.start, said.end) or self._stood_still(said) > QUEUE_TIMEOUT / 2:
             return True
         nature = engine.nature
         if said.operation.name == "get_many":
@@ -348,7 +354,7 @@ class Play:
         - What its store needs for it, and for the operations on this store at the same time: one may wait for
           all of them (`need`).
         - The time for which the instance stood still: no operation can go on then.
-        - OTHERS_SECONDS for each blocking call that was made meanwhile, and for each of its own, where there
+        - OTHERS_TIMEOUT for each blocking call that was made meanwhile, and for each of its own, where there
           are other stores: so long is it waited for them, and never longer.
         - Where something happened to its own store, as long as that lasts; but each wait has an end
           (`patience`).
@@ -370,7 +376,7 @@ class Play:
         return (
             sum(need(other, engine) for other in same)
             + self._stood_still(said)
-            + others * (OTHERS_SECONDS + LONGEST_LOOK)
+            + others * (OTHERS_TIMEOUT + MAX_POLL_INTERVAL)
             + patience(engine.disturbed(said.start, said.end))
         )
 
@@ -399,13 +405,13 @@ def need(said: Said, engine: Engine) -> float:
     Each call of a bucket is three round trips: the store is asked whether it is there, and once more before
     a call that blocks, which is the third. Four come before where it was never heard of: it is opened, for
     both kinds of calls, asked, and asked whether it reads in batches. A stream takes one for each ten keys.
-    Whoever waits, at eight places, looks LONGEST_LOOK too late, or a sixteenth of the time.
+    Whoever waits, at eight places, looks MAX_POLL_INTERVAL too late, or a sixteenth of the time.
     """
     calls = max(said.calls, 1)
     trips = 3 * calls + 4
     if said.operation.name == "list_keys" and engine.nature.lists < ANY_NUMBER:
         trips += len(engine.history) // 10 + 3
-    return trips * engine.nature.longest_round_trip * 17 / 16 + 8 * calls * LONGEST_LOOK
+    return trips * engine.nature.longest_round_trip * 17 / 16 + 8 * calls * MAX_POLL_INTERVAL
 
 
 def patience(faults: Sequence[Fault]) -> float:
@@ -417,8 +423,8 @@ def patience(faults: Sequence[Fault]) -> float:
     """
     if not faults:
         return 0.0
-    gives_up = QUEUE_SECONDS + ROUND_SECONDS + 2 * PROBE_SECONDS
-    busy = sum(fault.kind == "busy" for fault in faults) * (RETRY_SECONDS + 2 * LONGEST_PAUSE + LOCK_WAIT)
+    gives_up = QUEUE_TIMEOUT + ROUND_TIMEOUT + 2 * PROBE_TIMEOUT
+    busy = sum(fault.kind == "busy" for fault in faults) * (RETRY_SECONDS + 2 * MAX_BACKOFF + LOCK_WAIT)
     return min(sum(fault.end - fault.start for fault in faults) + HANGS, gives_up + busy)
 
 

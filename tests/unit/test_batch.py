@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kv_batch.batch import WRITE_BYTES, Retry, delete_many, get_many, set_many
+from kv_batch.batch import MAX_CALL_BYTES, Retry, delete_many, get_many, set_many
 from kv_batch.bucket import MOST_KEYS, Limit
 from kv_batch.errors import (
     BatchFailed,
@@ -22,7 +22,7 @@ from kv_batch.errors import (
     StoreError,
     StoreFailed,
     StoreNotGranted,
-    StoreSilent,
+    StoreUnreachable,
 )
 from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, Refusing, SmallCap, Sqlite
 
@@ -147,7 +147,7 @@ def test_large_values_are_written_in_calls_of_bounded_size() -> None:
     run(set_many(bucket, [(f"k{i}", value) for i in range(10)] + [("huge", value * 4)]))
     assert len(bucket.data) == 11
     assert sorted(sizes)[:-1] == [2 * len(value)] * 5
-    assert max(sizes[:-1]) <= WRITE_BYTES
+    assert max(sizes[:-1]) <= MAX_CALL_BYTES
 
 
 def test_a_call_sends_its_pairs_in_the_order_of_their_keys() -> None:
@@ -286,7 +286,7 @@ def test_a_key_that_may_be_changed_is_not_said_to_be_untouched_when_the_store_is
                 raise StoreFailed("connection reset")
             raise NoSuchStore("no")
 
-    large = bytes(WRITE_BYTES)
+    large = bytes(MAX_CALL_BYTES)
     with pytest.raises(BatchFailed) as failure:
         run(set_many(Gone(), [(f"k{number}", large) for number in range(4)]))
     assert [key for key, _ in failure.value.failed] == ["k0", "k3"]
@@ -350,7 +350,7 @@ def test_a_store_that_is_not_there_is_asked_for_nothing() -> None:
         async def set_many(self, pairs):  # type: ignore[no-untyped-def]
             self.note("set_many", pairs)
             if len(self.calls) > 1:
-                raise StoreSilent("the store has not answered for 5 seconds")
+                raise StoreUnreachable("the store has not answered for 5 seconds")
 
     bucket = Silent()
     with pytest.raises(BatchFailed) as failure:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.problems import Problem
-from gateway.wire.coding import PIECE, STEP, Unpacked, packed
+from gateway.wire.coding import PACKED_STEP, UNPACKED_PIECE, Unpacked, packed
 from tests.unit.test_gateway import SmallBody
 
 TEXT = b"".join(b'{"key": "%d", "value": "v"}\n' % number for number in range(500))
@@ -42,7 +42,7 @@ def test_members_are_unpacked_however_the_network_cuts_them(members: list[bytes]
 
 
 def test_what_ends_on_the_edge_of_a_piece_or_step_is_whole() -> None:
-    for size in (PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, STEP):
+    for size in (UNPACKED_PIECE - 1, UNPACKED_PIECE, UNPACKED_PIECE + 1, 2 * UNPACKED_PIECE, PACKED_STEP):
         data = bytes(size)
         assert b"".join(unpack(gzip.compress(data) + gzip.compress(b"more"))) == data + b"more"
     noise = zlib.compress(TEXT) * 500  # packs to more than a step
@@ -73,7 +73,7 @@ def test_a_bomb_goes_off_in_small_pieces() -> None:
     bomb = gzip.compress(bytes(32 * 1024 * 1024))
     assert len(bomb) < 40_000
     pieces = unpack(bomb)
-    assert max(map(len, pieces)) <= PIECE
+    assert max(map(len, pieces)) <= UNPACKED_PIECE
     assert sum(map(len, pieces)) == 32 * 1024 * 1024
 
 

@@ -17,7 +17,14 @@ from gateway.http import BodyCutShort, Request, Response, header_map
 from gateway.problems import PROBLEMS
 from gateway.settings import retry_seconds
 from kv_batch.bucket import Bucket
-from kv_batch.errors import KvBatchError, NoSuchStore, StoreBusy, StoreFailed, StoreNotGranted, StoreSilent
+from kv_batch.errors import (
+    KvBatchError,
+    NoSuchStore,
+    StoreBusy,
+    StoreFailed,
+    StoreNotGranted,
+    StoreUnreachable,
+)
 from tests.buckets import Cosmos, Down, Sqlite
 
 
@@ -500,7 +507,7 @@ def test_a_body_cut_short_changes_nothing_even_if_it_looks_whole(chunks: list[by
         (StoreNotGranted("x"), "store-not-granted"),
         (StoreBusy("too many requests"), "store-busy"),
         (StoreFailed("connection refused"), "store-failed"),
-        (StoreSilent("the store has not answered"), "store-failed"),
+        (StoreUnreachable("the store has not answered"), "store-failed"),
     ],
 )
 def test_a_store_that_cannot_be_opened_is_told_as_it_is(bucket: KvBatchError, expected: str) -> None:

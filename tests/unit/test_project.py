@@ -15,7 +15,8 @@ import pytest
 
 from gateway.openapi import DOCUMENT
 from gateway.problems import PROBLEMS
-from gateway.settings import LIMITED, RETRY_SECONDS, Access, Limits
+from gateway.settings import LIMITED, Access, Limits
+from kv_batch.batch import RETRY_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MANIFEST = tomllib.loads((ROOT / "spin.toml").read_text())

@@ -17,8 +17,8 @@ import pytest
 from kv_batch import batch, reachability
 from kv_batch.batch import delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import Bucket, Limit
-from kv_batch.errors import BatchFailed, StoreError, StoreFailed, StoreSilent
-from kv_batch.reachability import OTHERS_SECONDS, PROBE_SECONDS, ROUND_SECONDS, Reachability
+from kv_batch.errors import BatchFailed, StoreError, StoreFailed, StoreUnreachable
+from kv_batch.reachability import OTHERS_TIMEOUT, PROBE_TIMEOUT, ROUND_TIMEOUT, Reachability
 from tests.simulated.engines import Fault, Nature, World, side_by_side
 from tests.simulated.loop import Deadlock, Loop
 from tests.simulated.schedules import play, play_all, schedule
@@ -55,11 +55,11 @@ def test_whatever_happens_to_the_stores_each_request_ends_in_time_with_the_truth
 
 
 def _without_the_end_of_its_own_rounds(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "ROUND_SECONDS", 0.0)
+    patch.setattr(reachability, "ROUND_TIMEOUT", 0.0)
 
 
 def _without_a_doubt(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(batch._Write, "_doubt", lambda *_: None)
+    patch.setattr(batch._Write, "_mark_unknown", lambda *_: None)
 
 
 def _without_patience_for_a_blocked_instance(patch: pytest.MonkeyPatch) -> None:
@@ -72,11 +72,11 @@ def _with_a_limit_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def _with_others_waited_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "OTHERS_SECONDS", 300.0)
+    patch.setattr(reachability, "OTHERS_TIMEOUT", 300.0)
 
 
 def _with_a_probe_for_ever(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "PROBE_SECONDS", 1_000.0)
+    patch.setattr(reachability, "PROBE_TIMEOUT", 1_000.0)
 
 
 def _without_a_probe(patch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_readers_of_one_store_do_not_keep_another_from_its_list(readers: int) ->
         for _ in range(3):
             seconds, listed = await timed(world, list_keys(b))
             assert len(listed) == 100
-            assert seconds < OTHERS_SECONDS + 6 * 1.5 * rt
+            assert seconds < OTHERS_TIMEOUT + 6 * 1.5 * rt
             await world.loop.wait(0.3)
         done = True
 
@@ -272,9 +272,9 @@ def test_a_stall_in_mid_listing_ends_in_an_answer_and_the_other_stores_go_on(
         world.loop.spawn(listed())
         while not listing:
             seconds, _ = await timed(world, get_many(b, ["a"]))
-            assert seconds < OTHERS_SECONDS
+            assert seconds < OTHERS_TIMEOUT
             seconds, _ = await timed(world, set_many(b, [("a", b"1"), ("b", b"1")]))
-            assert seconds < 2 * OTHERS_SECONDS
+            assert seconds < 2 * OTHERS_TIMEOUT
             await world.loop.wait(0.1)
         seconds, failure = listing[0]
         if ends:
@@ -283,7 +283,7 @@ def test_a_stall_in_mid_listing_ends_in_an_answer_and_the_other_stores_go_on(
         else:
             assert isinstance(failure, StoreFailed)
             assert "has listed no key for 30 seconds" in failure.reason
-            assert seconds < ROUND_SECONDS + 2
+            assert seconds < ROUND_TIMEOUT + 2
         await world.loop.wait(lasts)
         assert len(await list_keys(a)) == 300
 
@@ -322,10 +322,10 @@ def test_on_a_lost_redis_each_request_ends_in_time_with_the_truth_and_works_when
             ended(world, get_many(a, ["k0"])), ended(world, set_many(a, [("k1", b"2")]))
         )
         assert isinstance(read[1], StoreFailed)
-        assert read[0] < ROUND_SECONDS + 1
+        assert read[0] < ROUND_TIMEOUT + 1
         assert isinstance(write[1], BatchFailed)
         assert [key for key, _ in write[1].failed] == ["k1"]
-        assert write[0] < ROUND_SECONDS + PROBE_SECONDS + 1
+        assert write[0] < ROUND_TIMEOUT + PROBE_TIMEOUT + 1
         # Begun while it is.
         read, write, listing, others = await side_by_side(
             ended(world, get_many(a, ["k0", "k1", "k2"])),
@@ -333,13 +333,13 @@ def test_on_a_lost_redis_each_request_ends_in_time_with_the_truth_and_works_when
             ended(world, list_keys(a)),
             ended(world, set_many(b, [(key, b"2") for key in keys(300)])),
         )
-        assert isinstance(read[1], StoreSilent)
+        assert isinstance(read[1], StoreUnreachable)
         assert isinstance(write[1], BatchFailed)
         assert write[1].not_attempted == ["k1", "k2"]
-        assert isinstance(listing[1], StoreSilent)
-        assert max(read[0], write[0], listing[0]) < PROBE_SECONDS + 0.1
+        assert isinstance(listing[1], StoreUnreachable)
+        assert max(read[0], write[0], listing[0]) < PROBE_TIMEOUT + 0.1
         assert others[1] is None
-        assert others[0] < OTHERS_SECONDS + 0.2
+        assert others[0] < OTHERS_TIMEOUT + 0.2
         await world.loop.wait(100.0 - world.loop.now + 2)
         await set_many(a, [("k1", b"3"), ("k2", b"3")])
         assert await get_many(a, keys(3)) == [("k0", b"1"), ("k1", b"3"), ("k2", b"3")]
@@ -387,7 +387,7 @@ def test_a_round_is_not_given_up_for_the_time_in_which_another_store_stopped_the
         assert answer[1] is None
 
     world.run(main())
-    assert max(end - start for start, end, _ in world.loop.still) > ROUND_SECONDS
+    assert max(end - start for start, end, _ in world.loop.still) > ROUND_TIMEOUT
 
 
 def test_a_key_of_a_call_that_was_throttled_is_not_called_untouched_when_the_store_then_fails() -> None:

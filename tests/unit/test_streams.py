@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Request, Response
-from gateway.problems import MOST_FAILED
+from gateway.problems import MAX_REPORTED_FAILURES
 from gateway.record import LoggedBody
-from gateway.streams import PART_BYTES, WRITE_BYTES
+from gateway.streams import FLUSH_BYTES, PART_BYTES
 from gateway.wire.media import JSON, NDJSON
 from kv_batch.batch import Read
 from kv_batch.bucket import MOST_KEYS
@@ -163,7 +163,7 @@ def test_an_import_is_cut_into_calls_by_count_and_by_bytes() -> None:
     body = lines_of({str(number): "v" * 1_000_000 for number in range(20)})
     chunks = cut(body, 100_000)
     assert send(large, "set-many", SmallBody(chunks)).status == 200
-    assert max(size for _, size in large.calls) <= WRITE_BYTES // 1_000_000 + 1
+    assert max(size for _, size in large.calls) <= FLUSH_BYTES // 1_000_000 + 1
 
 
 def test_no_more_of_a_body_is_read_than_is_written() -> None:
@@ -180,7 +180,7 @@ def test_no_more_of_a_body_is_read_than_is_written() -> None:
     bucket = Watching()
     assert send(bucket, "set-many", body).status == 200
     assert len(bucket.data) == 30_000
-    assert bucket.most < WRITE_BYTES + 2_000_000
+    assert bucket.most < FLUSH_BYTES + 2_000_000
 
 
 def test_the_last_value_of_a_key_wins_wherever_it_stands() -> None:
@@ -260,11 +260,11 @@ def test_refused_lines_that_are_neighbours_do_not_stop_an_import() -> None:
 def test_more_refused_lines_than_can_be_named_end_an_import_where_it_can_go_on() -> None:
     bucket = Refusing()
     pairs = numbered(MOST_KEYS + 10)
-    bucket.refused = frozenset(list(pairs)[5 : MOST_FAILED + 6])
+    bucket.refused = frozenset(list(pairs)[5 : MAX_REPORTED_FAILURES + 6])
     told = problem(send(bucket, "set-many", lines_of(pairs)))
-    assert [each["key"] for each in told["failed"]] == list(pairs)[5 : MOST_FAILED + 5]
-    assert told["resume_line"] == MOST_FAILED + 6
-    assert told["applied"] == MOST_KEYS - MOST_FAILED - 1
+    assert [each["key"] for each in told["failed"]] == list(pairs)[5 : MAX_REPORTED_FAILURES + 5]
+    assert told["resume_line"] == MAX_REPORTED_FAILURES + 6
+    assert told["applied"] == MOST_KEYS - MAX_REPORTED_FAILURES - 1
 
 
 def test_lines_that_repeat_a_few_keys_ask_for_each_once() -> None:

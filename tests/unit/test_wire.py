@@ -167,7 +167,7 @@ LARGE_PAIRS = [
 def test_large_values_are_encoded_as_small_ones_are(always_base64: bool, step: int, large: int) -> None:
     keys, values = columns(LARGE_PAIRS * 3)
     expected = b"".join(encode_pairs(keys, values, always_base64))
-    with patch.object(pairs, "STEP", step), patch.object(pairs, "LARGE", large):
+    with patch.object(pairs, "ENCODING_STEP", step), patch.object(pairs, "ENCODING_RUN", large):
         pieces = list(encode_pairs(keys, values, always_base64))
         lines = list(ndjson.encode_pairs(dict(zip(keys, values, strict=True)), always_base64))
     assert b"".join(pieces) == expected

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from kv_batch.batch import SINGLE_READS, Retry, delete_many, get_many, list_keys, set_many
+from kv_batch.batch import MAX_CONCURRENT_READS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.errors import (
     BatchFailed,
     NoSuchStore,
@@ -19,20 +19,20 @@ from kv_batch.errors import (
     StoreError,
     StoreFailed,
     StoreNotGranted,
-    StoreSilent,
+    StoreUnreachable,
 )
 from kv_batch.reachability import (
-    FRESH,
-    HEARD_SECONDS,
-    OTHERS_SECONDS,
-    PROBE_SECONDS,
-    ROUND_SECONDS,
+    BLOCKING_PROBE_TTL,
+    OTHERS_TIMEOUT,
+    PROBE_TIMEOUT,
+    PROBE_TTL,
+    ROUND_TIMEOUT,
     Reachability,
 )
 from kv_batch.wit import (
     FAR_SECONDS,
+    MAX_CONCURRENT_WRITES,
     NEAR,
-    SIDE_BY_SIDE,
     SLOW_READS,
     Asynchronous,
     Wit,
@@ -165,7 +165,7 @@ class AsyncStore:
         self.data.pop(key, None)
 
 
-MANY = [(f"many {number}", b"1") for number in range(SIDE_BY_SIDE + 1)]
+MANY = [(f"many {number}", b"1") for number in range(MAX_CONCURRENT_WRITES + 1)]
 """More than are written one by one."""
 
 
@@ -235,7 +235,7 @@ def test_single_reads_run_side_by_side_but_not_without_bound() -> None:
         assert await get_many(bucket, keys) == [(key, store.data.get(key)) for key in keys]
 
     run(check())
-    assert (store.opened, store.most) == (1, SINGLE_READS)
+    assert (store.opened, store.most) == (1, MAX_CONCURRENT_READS)
 
 
 def test_a_failing_single_read_leaves_none_running() -> None:
@@ -294,15 +294,15 @@ def test_reads_that_do_not_end_keep_no_other_store_from_its_work() -> None:
         await asyncio.sleep(0.01)
         start = LOOP_CLOCK.now()
         await other.set_many(MANY)
-        assert LOOP_CLOCK.now() - start < OTHERS_SECONDS + 0.1
+        assert LOOP_CLOCK.now() - start < OTHERS_TIMEOUT + 0.1
         start = LOOP_CLOCK.now()
         await other.set_many(MANY)
         assert LOOP_CLOCK.now() - start < 0.1  # it is left behind, and not waited for again
-        with pytest.raises(StoreSilent):
+        with pytest.raises(StoreUnreachable):
             await slow.set_many(MANY)
         with pytest.raises(StoreFailed, match="has not answered for 30 seconds"):
             await reads
-        assert ROUND_SECONDS < LOOP_CLOCK.now() < ROUND_SECONDS + 2
+        assert ROUND_TIMEOUT < LOOP_CLOCK.now() < ROUND_TIMEOUT + 2
         store.get = works  # type: ignore[method-assign]
         never.set()
         # Nothing of it is left behind.
@@ -330,7 +330,7 @@ def test_a_store_that_answers_is_not_probed_again_and_again(batches: bool) -> No
         for _ in range(10):
             await set_many(bucket, [("a", b"1")])
         assert store.asked == 1
-        await asyncio.sleep(2 * HEARD_SECONDS)  # it was long ago
+        await asyncio.sleep(2 * PROBE_TTL)  # it was long ago
         await set_many(bucket, [("a", b"1")])
         # One that reads in batches is no Redis, and answers or fails by itself.
         assert store.asked == (1 if batches else 2)
@@ -346,7 +346,7 @@ def test_a_store_that_reads_in_no_batches_is_probed_before_each_call_that_blocks
         bucket = await open_bucket(wit_over(store, batches=batches), "default")
         for _ in range(10):
             await set_many(bucket, MANY)
-            await asyncio.sleep(2 * FRESH)
+            await asyncio.sleep(2 * BLOCKING_PROBE_TTL)
         assert bucket.learned.batch_reads.work is batches
         assert store.asked == (1 if batches else 10)
         # The calls that block nobody.
@@ -370,9 +370,9 @@ def test_a_silent_store_is_told_in_time_and_no_call_blocks_on_it() -> None:
             start = LOOP_CLOCK.now()
             opened = [open_bucket(wit, "default") for _ in range(5)]
             for outcome in await asyncio.gather(*opened, return_exceptions=True):
-                assert isinstance(outcome, StoreSilent), outcome
+                assert isinstance(outcome, StoreUnreachable), outcome
                 assert "has not answered" in outcome.reason
-            assert LOOP_CLOCK.now() - start < PROBE_SECONDS + 0.1
+            assert LOOP_CLOCK.now() - start < PROBE_TIMEOUT + 0.1
         assert (store.opened, store.asked, store.calls) == (1, 1, [])  # one probe, however many wait for it
         store.hangs.set()
         await asyncio.sleep(0)
@@ -409,7 +409,7 @@ def test_a_write_that_only_a_probe_refused_was_not_attempted() -> None:
 
     async def check() -> None:
         bucket = await open_bucket(wit_over(store), "default")
-        await asyncio.sleep(2 * HEARD_SECONDS)
+        await asyncio.sleep(2 * PROBE_TTL)
         store.fails = "busy"
         with pytest.raises(BatchFailed) as failure:
             await set_many(bucket, [("a", b"1"), ("b", b"2")], retry=Retry(0))
@@ -438,7 +438,7 @@ def test_at_any_distance_a_request_costs_a_few_round_trips(delay: float, batches
 
         bucket: WitBucket | None = None
         bucket = await within(5, 0.1, lambda bucket: get_many(bucket, ["k1"]))
-        for pause in 0, 0, 2 * HEARD_SECONDS:
+        for pause in 0, 0, 2 * PROBE_TTL:
             await asyncio.sleep(pause)
             await within(2, 0.02, lambda bucket: get_many(bucket, ["k1"]))
             await asyncio.sleep(pause)
@@ -654,7 +654,7 @@ def test_a_store_that_is_lost_while_its_keys_are_streamed_stops_nobody(sends: in
         assert LOOP_CLOCK.now() - start < 0.1
         with pytest.raises(StoreFailed, match="has listed no key for 30 seconds"):
             await listing
-        assert LOOP_CLOCK.now() < 20 * sends + ROUND_SECONDS + 1
+        assert LOOP_CLOCK.now() < 20 * sends + ROUND_TIMEOUT + 1
         with pytest.raises(StoreBusy, match="are being listed"):
             await lost.get("a")
 
