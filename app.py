@@ -151,17 +151,19 @@ class Lingering:
 
     def __init__(self) -> None:
         self._strangers = 0
+        self._left = 0
 
     async def read_on(self, reader: ByteStreamReader, status: int) -> None:
         """Reads on to the end of a body, or to the limits of a request that was answered with `status`."""
         stranger = linger.is_stranger(status)
-        if stranger and self._strangers >= linger.STRANGERS_AT_ONCE:
+        if stranger and (self._strangers >= linger.STRANGERS_AT_ONCE or self._left >= linger.STRANGERS_LEFT):
             return
         self._strangers += stranger
         rest = Rest(reader, linger.limits(status))
         componentize_py_async_support.spawn(rest.watch())
-        if await rest.read():
-            self._strangers -= stranger  # one that was given up counts to the end: it holds its buffer
+        ended = await rest.read()
+        self._strangers -= stranger
+        self._left += stranger and not ended
 
 
 class Rest:

@@ -38,9 +38,14 @@ STRANGERS = Limits(128 * MIB, 10, 2)
 see why they were refused when the whole body is within these limits: 128 MiB take 10 seconds at 100 Mbit/s.
 """
 
-STRANGERS_AT_ONCE = 8
+STRANGERS_AT_ONCE = 64
 """The most bodies of strangers that an instance reads on at once. The connections of more are closed at once,
 and their answers may be lost."""
+
+STRANGERS_LEFT = 256
+"""The most silent strangers whose reads an instance may have left behind, where a host cannot cancel a read
+(Spin). Each holds a buffer of 64 KiB until the instance ends. Java's HttpClient is such a client: once it is
+refused, it keeps its connection but sends no more."""
 
 _LET_IN = frozenset({400, 413, 415, 502, 503})
 

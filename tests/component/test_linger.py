@@ -63,6 +63,23 @@ def test_strangers_who_fall_silent_hold_nobody_and_are_closed(closed: Server) ->
         assert time.monotonic() - start < linger.STRANGERS.silence + 8
 
 
+def test_strangers_who_fall_silent_cost_no_later_one_its_answer(closed: Server) -> None:
+    """A later one sends everything before it reads, as Python's urllib does."""
+    with ExitStack() as held:
+        for _ in range(20):
+            held.enter_context(refused(closed, WRONG, NDJSON, "content-length: 1000000"))
+        end = time.monotonic() + linger.STRANGERS.silence + 1
+        while time.monotonic() < end:  # the instance lives on, and leaves their reads behind
+            assert is_served(closed)
+        for _ in range(20):
+            held.enter_context(refused(closed, WRONG, NDJSON, "content-length: 1000000"))
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", closed.port), 30) as connection:
+                request = head("POST", "/v1/default/set-many", WRONG, NDJSON, "content-length: 20000000")
+                connection.sendall(request + bytes(20_000_000))
+                assert connection.recv(65_536).startswith(b"HTTP/1.1 401 ")
+
+
 def test_a_stranger_who_sends_on_is_closed_in_time(closed: Server) -> None:
     with refused(closed, WRONG, NDJSON, "transfer-encoding: chunked") as connection:
         start = time.monotonic()
