@@ -68,7 +68,7 @@ WIT = Wit(
 
 
 class Yielder:
-    """The turns of the instance's other requests, while one reads or sends a long body.
+    """Yields to the other requests of the instance while one request reads or sends a long body.
 
     Where the client is fast and the store blocks (SQLite), nothing else would ever suspend that one, and a
     small request would wait for a whole import to end.
@@ -78,7 +78,11 @@ class Yielder:
         self._left = TURN_BYTES
 
     async def after(self, size: int) -> None:
-        """Lets the others have theirs, if it is time: so many more bytes have gone through."""
+        """Yields to other requests once TURN_BYTES have been transferred since the last time.
+
+        Args:
+            size: How many more bytes have been transferred.
+        """
         self._left -= size
         if self._left <= 0:
             self._left = TURN_BYTES

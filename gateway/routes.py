@@ -308,7 +308,7 @@ def _encoding(query: dict[str, list[str]]) -> bool:
     """Whether every value is asked for as base64."""
     encoding = single(query, "encoding")
     if encoding not in (None, "base64"):
-        raise malformed("encoding", "must be base64, or not stand at all")
+        raise malformed("encoding", "must be base64 if given")
     return encoding is not None
 
 
@@ -316,7 +316,7 @@ def _is_true(query: dict[str, list[str]], name: str) -> bool:
     """Whether a parameter that is true or absent is true."""
     value = single(query, name)
     if value not in (None, "true"):
-        raise malformed(name, "must be true, or not stand at all")
+        raise malformed(name, "must be true if given")
     return value is not None
 
 

@@ -66,7 +66,7 @@ ISOLATION_SECONDS = 60.0
 tried then is not attempted: a store that refuses each key by itself is asked 20,000 times for 10,000 keys."""
 
 _HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
-"""What cutting the batch smaller cannot help against."""
+"""Errors that a smaller batch would hit too."""
 
 
 @dataclass

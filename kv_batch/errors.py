@@ -60,7 +60,7 @@ class StoreBusy(StoreError):
 
 
 class StoreUnreachable(StoreError):
-    """The store gave no good answer to whether it is there. The call itself was not made."""
+    """The store did not answer the reachability probe. The call was not made."""
 
 
 class StoreFailed(StoreError):

@@ -1,8 +1,9 @@
 """NDJSON: one JSON object a line (https://github.com/ndjson/ndjson-spec). Blank lines are skipped.
 
-Parsing line by line costs steps of Python for each. So a block whose lines all have the shape that the
-gateway itself writes, with or without the spaces, is taken apart by one regular expression; where a single
-line has another shape, all are parsed one by one, which also finds the line that is wrong.
+Parsing line by line is slow: every line costs several calls of Python. So a block is split in bulk where all
+of its lines have the shape that the gateway writes, with or without spaces: by `bytes.split` where the lines
+are alike (`_Frame`), else by a regular expression (`_Shape`). A block with any other line is parsed line by
+line, which also finds the line that is wrong.
 """
 
 from __future__ import annotations

@@ -216,7 +216,7 @@ def _encode_runs(
 def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: bytes) -> bytes:
     """The pairs, if every value is there and is text, and nothing needs an escape; else nothing.
 
-    Made without a step of Python for each, and looked at afterwards.
+    Built in bulk, then validated.
     """
     try:
         both = zip(map(str.encode, keys), values, strict=True)
@@ -345,7 +345,7 @@ def _require(members: dict[str, object], name: str, place: Place) -> None:
 def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
     """The pairs, if all are good and have a key, a text value and nothing else, in this order; else none.
 
-    Found without a step of Python for each. What it does not take is not wrong, only not plain.
+    Checked in bulk. A list that it does not accept may still be valid.
     """
     try:
         if set(map(type, members)) != {tuple}:
@@ -363,7 +363,7 @@ def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
 
 
 def all_fit(keys: Sequence[object], limits: Limits) -> bool:
-    """Whether all are good keys, found without a step of Python for each; False may be wrong."""
+    """Whether all keys are valid, checked in bulk. False may be wrong: then each key must be checked."""
     try:
         "".join(keys).encode()  # type: ignore[arg-type]
     except (TypeError, UnicodeEncodeError):

@@ -45,7 +45,7 @@ def single(values: dict[str, list[str]], name: str) -> str | None:
     """
     given = values.get(name, [])
     if len(given) > 1:
-        raise malformed(name, "may stand only once")
+        raise malformed(name, "must not be repeated")
     return given[0] if given else None
 
 
