@@ -13,9 +13,10 @@ from typing import Generic, TypeVar
 from gateway.problems import MAX_REPORTED_FAILURES, Problem, StreamFailed
 from gateway.stores import Store, Write
 from gateway.wire import ndjson
-from kv_batch.batch import GROWTH, Read, list_keys
+from kv_batch.batch import list_keys
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
+from kv_batch.reading import GROWTH, Read
 
 PART_BYTES = 1024 * 1024
 """Bytes of keys and values, about, that are read from a store at a time."""

@@ -161,3 +161,11 @@ class Bucket(Protocol):
     async def list_keys(self) -> list[str]:
         """All keys, in any order. A key may come twice: the SCAN of Redis may repeat it."""
         ...
+
+
+def smaller_size(size: int) -> int:
+    """The next smaller size of call to try: down the steps 25600, 12800 … 100, 50, 25; below, half."""
+    step = MOST_KEYS
+    while step >= size and step > SMALLEST_LIMIT:
+        step //= 2
+    return step if step < size else size // 2

@@ -11,8 +11,8 @@
     │   └── KeysFailed          a write made key by key, some of which failed: which, and why each
     └── BatchFailed             set_many or delete_many did a part of its work: which part
 
-Host errors become `StoreError`s in one place, `kv_batch.wit`. What a gateway adds derives from `KvBatchError`
-too (`gateway.problems`).
+Host errors become `StoreError`s in one place, `kv_batch.translation`. What a gateway adds derives from
+`KvBatchError` too (`gateway.problems`).
 """
 
 from __future__ import annotations

@@ -33,7 +33,6 @@ In another guest than this project's::
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -42,15 +41,14 @@ from typing import Any
 from kv_batch.bucket import PROBE_KEY, Clock, Learned
 from kv_batch.errors import (
     KeysFailed,
-    NoSuchStore,
     ResultTooLarge,
     StoreBusy,
     StoreError,
     StoreFailed,
-    StoreNotGranted,
     StoreUnreachable,
 )
 from kv_batch.reachability import ROUND_TIMEOUT, Instance, Reachability, not_made
+from kv_batch.translation import NO_BATCH_READS, store_error
 
 MAX_CONCURRENT_WRITES = 128
 """Single keys that are written at once, where the host's functions for them are asynchronous."""
@@ -63,27 +61,6 @@ FAR_SECONDS = 60.0
 
 STREAM_KEYS = 10_000
 """The most keys that one read of a stream of keys takes."""
-
-LONGEST_REASON = 300
-"""Characters of a reason that are told. Hosts show their errors as they debug them, at length."""
-
-# Spin shows an error of the AWS SDK with the whole response; this is what it is about.
-_AWS_ERROR = re.compile(r'code: Some\("([^"\\]*)"\), message: Some\("((?:[^"\\]|\\.)*)"\)')
-
-# How Spin says that a result is over its cap of 128 MiB (and the embedded host, over its own).
-_TOO_LARGE = re.compile(r"query result exceeds limit")
-
-# In the order: Spin's own limit on connections, SQLite; both make no part of the call.
-_BUSY = re.compile(r"too many requests|database (table )?is locked", re.IGNORECASE)
-
-# DynamoDB, Cosmos DB, Redis.
-_THROTTLED = re.compile(
-    r"[Tt]hrottl|ProvisionedThroughputExceeded|RequestLimitExceeded|TooManyRequests|Request rate is large"
-    r"|\b(LOADING|TRYAGAIN|BUSY) "
-)
-
-# What Redis answers to Spin's get-many, which it sends as KEYS with all the keys.
-_NO_BATCH_READS = re.compile(r"wrong number of arguments for 'keys' command")
 
 
 async def _sleep(seconds: float) -> None:
@@ -126,35 +103,6 @@ class Wit:
         self.clock = asynchronous.clock if asynchronous else Clock(time.monotonic, _sleep)
         self.instance = Instance(asynchronous.clock, asynchronous.spawn) if asynchronous else None
         self.opening: dict[str, WitBucket] = {}  # by label, those that have not answered yet
-
-
-def store_error(value: object, key: str | None = None) -> StoreError:
-    """The error for one of the cases of the WIT variant `error`.
-
-    Both interfaces name their cases alike. That a store is busy has no case of its own, nor that a result is
-    too large: those are told by their words.
-    """
-    case = type(value).__name__
-    reason = _shorten(str(getattr(value, "value", "")))
-    if case == "Error_NoSuchStore":
-        return NoSuchStore("the host knows no such store")
-    if case == "Error_AccessDenied":
-        return StoreNotGranted("the host denies access to the store")
-    if case == "Error_StoreTableFull":
-        return StoreBusy("the host has too many stores open")
-    if _BUSY.search(reason):
-        return StoreBusy(reason)
-    if _THROTTLED.search(reason):
-        return StoreBusy(reason, made=True)
-    if _TOO_LARGE.search(reason):
-        return ResultTooLarge(reason, key)
-    return StoreFailed(reason or "the host gave no reason", key)
-
-
-def _shorten(reason: str) -> str:
-    if aws := _AWS_ERROR.search(reason):
-        reason = f"{aws[1]}: {aws[2]}"
-    return reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
 
 
 async def open_bucket(wit: Wit, label: str) -> WitBucket:
@@ -342,7 +290,7 @@ class WitBucket:
             self._wit.batch.get_many(bucket, [PROBE_KEY, f"{PROBE_KEY}?"])
         except self._wit.err as error:
             # Any other error may be an accident: then it stays unknown.
-            if _NO_BATCH_READS.search(store_error(error.value).reason):  # type: ignore[attr-defined]
+            if NO_BATCH_READS.search(store_error(error.value).reason):  # type: ignore[attr-defined]
                 reads.never(self._wit.clock.now())
         else:
             reads.work = True

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from embedded.store import StoreError
 from kv_batch.bucket import LIMIT_EXPIRES, PROBE_KEY, SMALLEST_LIMIT, Clock, Learned, Limit
 from kv_batch.errors import StoreUnreachable
-from kv_batch.wit import store_error
+from kv_batch.translation import store_error
 from tests.clock import VirtualTime
 from tests.wit_types import wasi_keyvalue_store
 

@@ -16,16 +16,12 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
 
-from kv_batch.batch import MAX_BACKOFF, RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
+from kv_batch.batch import RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, SINGLY_EXPIRES, Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
-from kv_batch.reachability import (
-    MAX_POLL_INTERVAL,
-    OTHERS_TIMEOUT,
-    PROBE_TIMEOUT,
-    QUEUE_TIMEOUT,
-    ROUND_TIMEOUT,
-)
+from kv_batch.reachability import OTHERS_TIMEOUT, PROBE_TIMEOUT, ROUND_TIMEOUT
+from kv_batch.retry import MAX_BACKOFF
+from kv_batch.waiting import MAX_POLL_INTERVAL, QUEUE_TIMEOUT
 from tests.simulated.engines import (
     ANY_NUMBER,
     FOREVER,

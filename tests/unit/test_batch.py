@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from kv_batch.batch import MAX_CALL_BYTES, Retry, delete_many, get_many, set_many
+from kv_batch.batch import Retry, delete_many, get_many, set_many
 from kv_batch.bucket import MOST_KEYS, Limit
 from kv_batch.errors import (
     BatchFailed,
@@ -24,6 +24,7 @@ from kv_batch.errors import (
     StoreNotGranted,
     StoreUnreachable,
 )
+from kv_batch.writing import MAX_CALL_BYTES
 from tests.buckets import WORKING, Cosmos, Down, DynamoDb, Liar, Redis, Refusing, SmallCap, Sqlite
 
 Result = TypeVar("Result")

@@ -9,9 +9,10 @@ from typing import TypeVar
 import pytest
 
 from gateway.streams import PART_BYTES
-from kv_batch.batch import Read, delete_many, get_many, list_keys, set_many
+from kv_batch.batch import delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, MOST_KEYS, SINGLY_EXPIRES, Learned, Limit
 from kv_batch.errors import StoreFailed
+from kv_batch.reading import Read
 from tests.buckets import DynamoDb, Redis, SmallCap, Sqlite
 
 Result = TypeVar("Result")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from kv_batch import batch, reachability
+from kv_batch import reachability, waiting, writing
 from kv_batch.batch import delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import Bucket, Limit
 from kv_batch.errors import BatchFailed, StoreError, StoreFailed, StoreUnreachable
@@ -59,11 +59,11 @@ def _without_the_end_of_its_own_rounds(patch: pytest.MonkeyPatch) -> None:
 
 
 def _without_a_doubt(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(batch._Write, "_mark_unknown", lambda *_: None)
+    patch.setattr(writing.Write, "_mark_unknown", lambda *_: None)
 
 
 def _without_patience_for_a_blocked_instance(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(reachability, "_waited", lambda passed, asked: passed)
+    patch.setattr(waiting, "_waited", lambda passed, asked: passed)
 
 
 def _with_a_limit_for_ever(patch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ from gateway.problems import MAX_REPORTED_FAILURES
 from gateway.record import LoggedBody
 from gateway.streams import FLUSH_BYTES, PART_BYTES
 from gateway.wire.media import JSON, NDJSON
-from kv_batch.batch import Read
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import NoSuchStore, StoreFailed
+from kv_batch.reading import Read
 from tests.buckets import Cosmos, DynamoDb, Refusing, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from kv_batch.batch import MAX_CONCURRENT_READS, Retry, delete_many, get_many, list_keys, set_many
+from kv_batch.batch import Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.errors import (
     BatchFailed,
     NoSuchStore,
@@ -29,6 +29,8 @@ from kv_batch.reachability import (
     ROUND_TIMEOUT,
     Reachability,
 )
+from kv_batch.reading import MAX_CONCURRENT_READS
+from kv_batch.translation import store_error
 from kv_batch.wit import (
     FAR_SECONDS,
     MAX_CONCURRENT_WRITES,
@@ -38,7 +40,6 @@ from kv_batch.wit import (
     Wit,
     WitBucket,
     open_bucket,
-    store_error,
 )
 from tests.clock import LOOP_CLOCK, VirtualLoop, run
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
