@@ -15,9 +15,10 @@ from gateway.record import Record
 from gateway.settings import Limits, Scope
 from gateway.stores import DELETE, SET, Store, Write
 from gateway.wire import coding, ndjson
+from gateway.wire.encoding import encode_pairs
 from gateway.wire.form import FormDecoder
 from gateway.wire.media import FORM, JSON, NDJSON, foreign_charset, media_type, preferred, takes_gzip
-from gateway.wire.pairs import Pair, check_count, check_key, decode_keys, decode_pairs, encode_pairs
+from gateway.wire.pairs import Pair, check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
 from kv_batch.batch import list_keys, read_parts
 from kv_batch.bucket import Bucket
@@ -59,7 +60,7 @@ async def post_get_many(call: Call) -> Response:
     if call.media_type == JSON:
         keys = decode_keys(await _read(call, body), call.limits)
         return await _get_many(call, keys, always_base64)
-    blocks = ndjson.read(body, call.limits, ndjson.decode_keys, ended=ended)
+    blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
     if call.answers_in(NDJSON, JSON) == NDJSON:
         chunks = streams.read_lines(call.store, blocks, always_base64)
         return await _streamed(call, chunks)

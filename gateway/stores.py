@@ -61,8 +61,8 @@ class Write(Generic[Item]):
     counted: str
 
 
-SET: Final[Write[Pair]] = Write(set_many, itemgetter(0), ndjson.decode_pairs, "pairs")
-DELETE: Final[Write[str]] = Write(delete_many, str, ndjson.decode_keys, "keys")
+SET: Final[Write[Pair]] = Write(set_many, itemgetter(0), ndjson.decode_pair_lines, "pairs")
+DELETE: Final[Write[str]] = Write(delete_many, str, ndjson.decode_key_lines, "keys")
 
 
 class _Counted:

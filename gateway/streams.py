@@ -195,7 +195,7 @@ async def _read(
 
 def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
     store.record.keys += len(pairs)
-    chunks = ndjson.encode_pairs(pairs, always_base64)
+    chunks = ndjson.encode_lines(pairs, always_base64)
     while True:
         before = store.record.enter("encode")
         chunk = next(chunks, None)

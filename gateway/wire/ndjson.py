@@ -8,21 +8,20 @@ line, which also finds the line that is wrong.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from gateway.http import Body, BodyCutShort
 from gateway.problems import Problem
 from gateway.settings import Limits
-from gateway.wire import pairs as json_pairs
-from gateway.wire.json_text import TooMany, decode, least_said, parse
+from gateway.wire.bulk import bulk_keys, bulk_pairs
+from gateway.wire.encoding import NEWLINE, encode_pairs
+from gateway.wire.json_text import TooMany, least_said, parse
 from gateway.wire.mistaken import BOM, better_of_line
-from gateway.wire.pairs import Pair, all_fit, decode_key, decode_pair, texts_fit
+from gateway.wire.pairs import Pair, decode_key, decode_pair
 from gateway.wire.place import Line, Place
 
 Item = TypeVar("Item")
@@ -70,7 +69,7 @@ class Lines(Generic[Item]):
 
 
 Decode = Callable[[bytes, int, Limits], Lines[Item]]
-"""`decode_pairs` or `decode_keys`."""
+"""`decode_pair_lines` or `decode_key_lines`."""
 
 
 async def read(
@@ -180,20 +179,20 @@ class _Since:
         return lines
 
 
-def decode_pairs(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
+def decode_pair_lines(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
     """The pairs of a block of lines, `{"key": K, "value": V}` each; `first` is the number of the first."""
-    return _decode(block, first, limits, _shaped_pairs, decode_pair)
+    return _decode(block, first, limits, bulk_pairs, decode_pair)
 
 
-def decode_keys(block: bytes, first: int, limits: Limits) -> Lines[str]:
+def decode_key_lines(block: bytes, first: int, limits: Limits) -> Lines[str]:
     """The keys of a block of lines, `{"key": K}` each or a pair; `first` is the number of the first."""
-    return _decode(block, first, limits, _shaped_keys, decode_key)
+    return _decode(block, first, limits, bulk_keys, decode_key)
 
 
-def encode_pairs(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
-    """The pairs as lines, each as it is in a JSON answer, in pieces (`gateway.wire.pairs.encode_pairs`)."""
+def encode_lines(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
+    """The pairs as lines, each as in a JSON answer, in pieces (`gateway.wire.encoding.encode_pairs`)."""
     held = b""
-    for piece in json_pairs.encode_pairs(pairs.keys(), pairs.values(), always_base64, json_pairs.NEWLINE):
+    for piece in encode_pairs(pairs.keys(), pairs.values(), always_base64, NEWLINE):
         if held:
             yield held
         held = piece
@@ -317,169 +316,3 @@ _NOT_BLANK = re.compile(rb"[^ \t\r\n][^\n]*+")
 _MOST_MARKS = 1_000
 """Marks of a line (`json_text.outline`) that is parsed at all. A good one has 16; up to here its faults are
 told one by one."""
-
-_NEVER = bytes(set(range(0x20)) - set(b"\n"))
-"""The bytes that no line may have (RFC 8259 section 7), but for the white space of an unusual one."""
-
-_BLANKED = bytes(0x20 if byte in _NEVER + b'"\\' else byte for byte in range(256))
-"""A table for `bytes.translate`: it changes a text that has one of those, a quote, or an escape."""
-
-
-@dataclass(frozen=True)
-class _Frame:
-    """What stands around the strings of a line, where all lines of a block are alike and nothing is escaped.
-
-    Such a block is cut with `bytes.split`, in half the time that an expression takes (`_Shape`).
-
-    Attributes:
-        head, middle, tail: What is before the key, between key and value, and behind the value.
-        packed: Whether the value is base64.
-    """
-
-    head: bytes
-    middle: bytes
-    tail: bytes
-    packed: bool = False
-
-    @classmethod
-    def of(cls, line: bytes, packed: bool = False) -> _Frame:
-        """The frame of lines like `line`, where S is what a string holds."""
-        head, middle, tail = line.split(b"S")
-        return cls(head, middle, tail, packed)
-
-    def columns(self, lines: bytes, count: int) -> tuple[list[str], list[bytes]] | None:
-        """The keys and the values of so many lines; None if not all have this frame and are literal.
-
-        `count` is how many newlines there are. Why it is right: where a tail meets a head, a middle and a
-        newline are put, which changes the length; the length says that this was done at count - 1 places,
-        so each newline but the last is at one of them. The tokens between the middles have no quotes, so
-        every quote that there is belongs to a middle that the text was split at, and a newline can only be
-        the first byte of a token. All of these are keys, so that keys and values take turns, and each line
-        has one of both.
-        """
-        head, middle, tail = self.head, self.middle, self.tail
-        if not (lines.startswith(head) and lines.endswith(tail)):
-            return None
-        inner = lines[len(head) : -len(tail)]
-        joined = inner.replace(tail + head, middle + b"\n")
-        if len(inner) - len(joined) != (count - 1) * (len(tail + head) - len(middle) - 1):
-            return None
-        tokens = joined.split(middle)
-        if len(tokens) != 2 * count or not _literal(b" ".join(tokens)):
-            return None
-        keys = b"".join(tokens[::2]).decode().split("\n")
-        return (keys, tokens[1::2]) if len(keys) == count else None
-
-
-def _literal(texts: bytes) -> bool:
-    """Whether texts are UTF-8 and hold nothing that would have to be escaped, but for newlines."""
-    if texts.translate(_BLANKED) != texts:
-        return False
-    try:
-        return texts.isascii() or bool(texts.decode())
-    except UnicodeDecodeError:
-        return False
-
-
-_FRAMES = (
-    _Frame.of(b'{"key": "S", "value": "S"}\n'),
-    _Frame.of(b'{"key":"S","value":"S"}\n'),
-    _Frame.of(b'{"key": "S", "value": "S", "encoding": "base64"}\n', packed=True),
-    _Frame.of(b'{"key":"S","value":"S","encoding":"base64"}\n', packed=True),
-)
-
-
-def _framed(lines: bytes, count: int) -> tuple[list[str], list[bytes], bool] | None:
-    """The keys and the values of lines that all have one frame, and whether those are base64."""
-    if b"\\" in lines:  # so no time is spent on them
-        return None
-    for frame in _FRAMES:
-        if columns := frame.columns(lines, count):
-            return *columns, frame.packed
-    return None
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """Lines of one shape.
-
-    A match is a whole line: it starts where a line starts, and ends with a newline. If there are as many
-    matches as newlines, then no string holds one, and no line is left out.
-    """
-
-    plain: re.Pattern[bytes]
-    escaped: re.Pattern[bytes]
-
-    @classmethod
-    def of(cls, line: bytes) -> _Shape:
-        """The shape of lines like `line`, where a space may be left out, and S is what a string holds."""
-        pattern = b"^" + line.replace(b" ", b" ?") + b"\n"
-        # The quantifiers are possessive, so that nothing is kept to go back to.
-        escaped = rb'[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+'
-        return cls(
-            re.compile(pattern.replace(b"S", b'[^"]*+'), re.MULTILINE),
-            re.compile(pattern.replace(b"S", escaped), re.MULTILINE),
-        )
-
-    def rows(self, lines: bytes, count: int) -> list[Any]:
-        """The groups of so many lines, as `findall` has them; none if not all are of this shape and UTF-8."""
-        pattern = self.escaped if b"\\" in lines else self.plain
-        if not pattern.match(lines) or len(lines.translate(None, _NEVER)) < len(lines):
-            return []
-        try:
-            lines.decode()
-        except UnicodeDecodeError:
-            return []
-        rows = pattern.findall(lines)
-        return rows if len(rows) == count else []
-
-
-_PAIR = _Shape.of(rb'\{"key": "(S)", "value": "(S)"(?:, "encoding": "(base64)")?\}')
-_KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "base64")?)?\}')
-
-
-def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
-    values: Sequence[bytes]
-    try:
-        if framed := _framed(lines, count):
-            keys, values, packed = framed
-            fit = texts_fit(keys, limits)
-            if packed:
-                values = list(map(_unpacked, values))
-        elif rows := _PAIR.rows(lines, count):
-            names, values, encodings = zip(*rows, strict=True)
-            keys = _strings(names)
-            fit = all_fit(keys, limits)
-            if b"\\" in lines:
-                values = list(map(str.encode, _strings(values)))
-            if any(encodings):
-                values = list(map(_unpacked_if, encodings, values))
-        else:
-            return []
-    except ValueError:  # no base64, or a lone surrogate
-        return []
-    fit = fit and (len(lines) <= limits.value_bytes or max(map(len, values)) <= limits.value_bytes)
-    return list(zip(keys, values, strict=True)) if fit else []
-
-
-def _shaped_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
-    if framed := _framed(lines, count):
-        return framed[0] if texts_fit(framed[0], limits) else []
-    keys = _strings(_KEY.rows(lines, count))
-    return keys if all_fit(keys, limits) else []
-
-
-def _strings(quoted: Sequence[bytes]) -> list[str]:
-    """What JSON strings say that are given without their quotes."""
-    text = b"\n".join(quoted).decode()
-    if "\\" not in text:
-        return text.split("\n") if quoted else []
-    strings: list[str] = decode('["' + text.replace("\n", '","') + '"]')
-    return strings
-
-
-_unpacked = partial(binascii.a2b_base64, strict_mode=True)
-
-
-def _unpacked_if(encoding: bytes, value: bytes) -> bytes:
-    return _unpacked(value) if encoding else value

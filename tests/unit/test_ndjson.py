@@ -117,7 +117,7 @@ def told(problem: Problem | None) -> str | None:
 @example([b'{"key": "a", "value": "b"}', b"", b'{"key": "c", "value": "d"}'], True, 0)
 def test_a_block_says_what_its_lines_say_alone(lines: list[bytes], ended: bool, piece: int) -> None:
     block = b"\n".join(lines) + b"\n" * ended
-    for together, alone in (ndjson.decode_pairs, decode_pair), (ndjson.decode_keys, decode_key):
+    for together, alone in (ndjson.decode_pair_lines, decode_pair), (ndjson.decode_key_lines, decode_key):
         with patch.object(ndjson, "PIECE", piece):
             got = together(block, 7, LIMITS)
         assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 7, alone)
@@ -142,7 +142,7 @@ ENDS = [("", ""), *((FRAGMENTS[0], FRAGMENTS[tail]) for tail in (2, 3)), (FRAGME
 @settings(max_examples=1_000)
 def test_no_fragments_are_taken_for_what_they_are_not(ends: tuple[str, str], fragments: list[str]) -> None:
     block = "".join([ends[0], *fragments, ends[1]]).encode()
-    for together, alone in (ndjson.decode_pairs, decode_pair), (ndjson.decode_keys, decode_key):
+    for together, alone in (ndjson.decode_pair_lines, decode_pair), (ndjson.decode_key_lines, decode_key):
         got = together(block, 1, LIMITS)
         assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 1, alone)
 
@@ -155,7 +155,7 @@ def test_lines_of_one_frame(encoding: str, compact: bool, value: str, crlf: bool
     lines = [f'{{"key": "k{number}", "value": "{value}"{encoding}}}\n' for number in range(3)]
     text = "".join(lines).replace(" ", "" if compact else " ").replace("\n", "\r\n" if crlf else "\n")
     block = text.encode(errors="surrogateescape")
-    got = ndjson.decode_pairs(block, 1, LIMITS)
+    got = ndjson.decode_pair_lines(block, 1, LIMITS)
     assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 1, decode_pair)
 
 
@@ -163,17 +163,17 @@ def test_lines_of_one_frame(encoding: str, compact: bool, value: str, crlf: bool
 def test_one_odd_line_changes_nothing_of_the_others(line: str) -> None:
     good = b'{"key": "k", "value": "v"}'
     block = b"\n".join([good, line.encode(), good, b""])
-    got = ndjson.decode_pairs(block, 1, LIMITS)
+    got = ndjson.decode_pair_lines(block, 1, LIMITS)
     assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 1, decode_pair)
 
 
 @given(st.dictionaries(TEXT, st.binary(max_size=40) | TEXT.map(str.encode), min_size=1), st.booleans())
 @example({"a": b"\xc3", "b": b"\xa9"}, False)
 def test_what_is_written_is_read(pairs: dict[str, bytes], always_base64: bool) -> None:
-    lines = b"".join(ndjson.encode_pairs(pairs, always_base64))
+    lines = b"".join(ndjson.encode_lines(pairs, always_base64))
     limits = Limits()
-    assert ndjson.decode_pairs(lines, 1, limits).items == list(pairs.items())
-    assert ndjson.decode_keys(lines, 1, limits).items == list(pairs)
+    assert ndjson.decode_pair_lines(lines, 1, limits).items == list(pairs.items())
+    assert ndjson.decode_key_lines(lines, 1, limits).items == list(pairs)
     assert lines.count(b"\n") == len(pairs)
     for key, line in zip(pairs, lines.split(b"\n"), strict=False):
         assert json.loads(line)["key"] == key
@@ -204,7 +204,7 @@ def read_all(
     pairs: list[Pair] = []
 
     async def read() -> None:
-        async for lines in ndjson.read(body, limits, ndjson.decode_pairs, ended=ended):
+        async for lines in ndjson.read(body, limits, ndjson.decode_pair_lines, ended=ended):
             pairs.extend(lines.items)
             if lines.problem:
                 raise lines.problem
@@ -297,17 +297,17 @@ def test_what_readers_of_lines_take_for_the_end_of_one_is_escaped(character: str
     pairs: dict[str, bytes | None] = {f"k{character}": f"v{character}\\{character}".encode(), "é": b"plain"}
     for missing in {}, {"no": None}:
         asked = {**pairs, **missing}
-        lines = b"".join(ndjson.encode_pairs(asked, always_base64=False))
+        lines = b"".join(ndjson.encode_lines(asked, always_base64=False))
         assert lines.decode().splitlines() == lines.decode().split("\n")[:-1]
         assert [json.loads(line)["key"] for line in lines.decode().splitlines()] == list(asked)
-    lines = b"".join(ndjson.encode_pairs(pairs, always_base64=False))
-    assert ndjson.decode_pairs(lines, 1, Limits()).items == list(pairs.items())
-    lines = b"".join(ndjson.encode_pairs(pairs, always_base64=True))
+    lines = b"".join(ndjson.encode_lines(pairs, always_base64=False))
+    assert ndjson.decode_pair_lines(lines, 1, Limits()).items == list(pairs.items())
+    lines = b"".join(ndjson.encode_lines(pairs, always_base64=True))
     assert len(lines.decode().splitlines()) == 2
     large = {character: character.encode() * 800_000, "a": b"b"}
-    lines = b"".join(ndjson.encode_pairs(large, always_base64=False))
+    lines = b"".join(ndjson.encode_lines(large, always_base64=False))
     assert len(lines.decode().splitlines()) == 2
-    assert ndjson.decode_pairs(lines, 1, Limits()).items == list(large.items())
+    assert ndjson.decode_pair_lines(lines, 1, Limits()).items == list(large.items())
 
 
 def test_a_byte_order_mark_is_skipped_at_the_start_alone() -> None:
@@ -361,18 +361,18 @@ def test_long_lines_among_short_ones_keep_their_numbers() -> None:
     short = b'{"key": "a", "value": "b"}\n\n'
     long = b'{"key": "l", "value": "%s"}\n' % (b"v" * ndjson.LONG)
     block = short * 3 + long + short * 2_000 + long + b"\n" * 3 + long + b" \n"
-    lines = ndjson.decode_pairs(block, 1, limits)
+    lines = ndjson.decode_pair_lines(block, 1, limits)
     numbers = [1, 3, 5, 7, *range(8, 4_008, 2), 4_008, 4_012]
     assert (lines.problem, list(lines.numbers), lines.behind) == (None, numbers, 4_014)
     assert [key for key, _ in lines.items] == ["a"] * 3 + ["l"] + ["a"] * 2_000 + ["l"] * 2
-    blank = ndjson.decode_pairs(b" " * ndjson.LONG + b"\n" + b"{", 1, limits)
+    blank = ndjson.decode_pair_lines(b" " * ndjson.LONG + b"\n" + b"{", 1, limits)
     assert blank.problem is not None
     assert (blank.items, blank.problem.members["line"]) == ([], 2)
 
 
 def test_a_line_of_many_values_is_not_parsed() -> None:
     line = b'{"key": "a", "value": [' + b"[]," * 10_000 + b"[]]}\n"
-    lines = ndjson.decode_pairs(b'{"key": "a", "value": "b"}\n' + line, 1, LIMITS)
+    lines = ndjson.decode_pair_lines(b'{"key": "a", "value": "b"}\n' + line, 1, LIMITS)
     assert lines.items == [("a", b"b")]
     assert lines.problem is not None
     assert (lines.problem.code, lines.problem.members["line"]) == ("malformed-body", 2)

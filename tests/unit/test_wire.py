@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from gateway.problems import Problem
 from gateway.settings import Limits
-from gateway.wire import json_text, ndjson, pairs
+from gateway.wire import encoding, json_text, ndjson
+from gateway.wire.encoding import encode_pairs
 from gateway.wire.form import FormDecoder
 from gateway.wire.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
-from gateway.wire.pairs import Pair, decode_keys, decode_pairs, encode_pairs
+from gateway.wire.pairs import Pair, decode_keys, decode_pairs
 from gateway.wire.query import parse_query
 
 LIMITS = Limits(body_bytes=1_000_000, keys=50, key_bytes=20, value_bytes=100)
@@ -167,11 +168,11 @@ LARGE_PAIRS = [
 def test_large_values_are_encoded_as_small_ones_are(always_base64: bool, step: int, large: int) -> None:
     keys, values = columns(LARGE_PAIRS * 3)
     expected = b"".join(encode_pairs(keys, values, always_base64))
-    with patch.object(pairs, "ENCODING_STEP", step), patch.object(pairs, "ENCODING_RUN", large):
+    with patch.object(encoding, "ENCODING_STEP", step), patch.object(encoding, "ENCODING_RUN", large):
         pieces = list(encode_pairs(keys, values, always_base64))
-        lines = list(ndjson.encode_pairs(dict(zip(keys, values, strict=True)), always_base64))
+        lines = list(ndjson.encode_lines(dict(zip(keys, values, strict=True)), always_base64))
     assert b"".join(pieces) == expected
-    assert b"".join(lines) == b"".join(ndjson.encode_pairs(dict(LARGE_PAIRS), always_base64))
+    assert b"".join(lines) == b"".join(ndjson.encode_lines(dict(LARGE_PAIRS), always_base64))
     assert all(pieces + lines)
 
 
