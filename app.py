@@ -33,8 +33,9 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Request, Response, header_map
+from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Clock
-from kv_batch.wit import Asynchronous, Wit, WitBucket, open_bucket
+from kv_batch.wit import Wit, WitBucket, open_bucket
 
 READ_BYTES = 256 * 1024
 """The most that one read of a request's body takes."""

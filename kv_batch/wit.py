@@ -32,12 +32,11 @@ In another guest than this project's::
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from kv_batch.asynchronous import Asynchronous, AsyncStore
 from kv_batch.bucket import PROBE_KEY, Clock, Learned
 from kv_batch.errors import (
     KeysFailed,
@@ -47,7 +46,7 @@ from kv_batch.errors import (
     StoreFailed,
     StoreUnreachable,
 )
-from kv_batch.reachability import ROUND_TIMEOUT, Instance, Reachability, not_made
+from kv_batch.reachability import Instance, not_made
 from kv_batch.translation import NO_BATCH_READS, store_error
 
 MAX_CONCURRENT_WRITES = 128
@@ -59,27 +58,9 @@ NEAR = 0.005
 SLOW_READS = 3
 FAR_SECONDS = 60.0
 
-STREAM_KEYS = 10_000
-"""The most keys that one read of a stream of keys takes."""
-
 
 async def _sleep(seconds: float) -> None:
     time.sleep(seconds)  # noqa: ASYNC251 - a host that is not asynchronous runs one request an instance
-
-
-@dataclass(frozen=True)
-class Asynchronous:
-    """What lets a guest wait for a store without being stopped by it.
-
-    Attributes:
-        key_value: `spin:key-value/key-value@3.0.0`, whose functions are async.
-        clock: Seconds, and waiting in a way that lets the instance's other requests go on.
-        spawn: Runs a coroutine beside the request, and after it if need be.
-    """
-
-    key_value: Any
-    clock: Clock
-    spawn: Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Wit:
@@ -133,11 +114,13 @@ class WitBucket:
         self._wit = wit
         self._label = label
         self._bucket: Any = None
-        self._async_store: Any = None
         self._learned = Learned()
         self._slow_reads = 0
         self._far_until = float("-inf")
-        self._reachable = Reachability(wit.instance, self._probe) if wit.instance else None
+        self._async: AsyncStore | None = None
+        if wit.asynchronous is not None and wit.instance is not None:
+            self._async = AsyncStore(wit.asynchronous, wit.err, wit.instance, label)
+        self._reachable = self._async.reachable if self._async else None
 
     @property
     def learned(self) -> Learned:
@@ -174,9 +157,10 @@ class WitBucket:
         return value
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
-        if self._reachable is None:
+        if self._async is None:
             return [await self.get(key) for key in keys]
-        outcomes = await self._side_by_side(self._reachable, "get", [(key,) for key in keys])
+        # A store that reads in batches gives up by itself, so it is not probed.
+        outcomes = await self._async.calls("get", [(key,) for key in keys], probed=not self._batches())
         values: list[bytes | None] = []
         for outcome in outcomes:
             if isinstance(outcome, StoreError):
@@ -195,14 +179,14 @@ class WitBucket:
         return pairs
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        if (reachable := self._few(len(pairs))) is not None:
-            await self._write_each(reachable, "set", pairs)
+        if (store := self._few(len(pairs))) is not None:
+            await _write_each(store, "set", pairs)
             return
         await self._blocking(lambda bucket: self._wit.batch.set_many(bucket, pairs))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        if (reachable := self._few(len(keys))) is not None:
-            await self._write_each(reachable, "delete", [(key,) for key in keys])
+        if (store := self._few(len(keys))) is not None:
+            await _write_each(store, "delete", [(key,) for key in keys])
             return
         await self._blocking(lambda bucket: self._wit.batch.delete_many(bucket, keys))
 
@@ -223,14 +207,14 @@ class WitBucket:
             keys: list[str] = await self._blocking(call)
             return keys
         except ResultTooLarge:
-            if self._reachable is None:
+            if self._async is None:
                 raise
-        return await self._stream_keys(self._reachable)
+        return await self._async.keys()
 
     def _batches(self) -> bool | None:
         return self._learned.batch_reads.known(self._wit.clock.now())
 
-    def _few(self, count: int) -> Reachability | None:
+    def _few(self, count: int) -> AsyncStore | None:
         """The store, where so few are better written one by one, side by side: on Redis.
 
         A call for all of them would be one command, but it blocks the instance; should the connection be
@@ -238,7 +222,7 @@ class WitBucket:
         or two.
         """
         few = count <= MAX_CONCURRENT_WRITES and self._batches() is False
-        return self._reachable if few else None
+        return self._async if few else None
 
     async def _blocking(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
         """What comes of one call that blocks the instance, of which the host's bucket is handed to it."""
@@ -295,86 +279,13 @@ class WitBucket:
         else:
             reads.work = True
 
-    async def _side_by_side(
-        self, reachable: Reachability, function: str, calls: Sequence[tuple[Any, ...]]
-    ) -> list[Any]:
-        """What comes of calls of one asynchronous function, in their order; a StoreError where one failed.
 
-        Args:
-            reachable: The store.
-            function: The name of a method of `spin:key-value/key-value.Store`.
-            calls: The arguments of each call, the key first.
-        """
-        if not self._batches():
-            await reachable.answers()
-        method = getattr(self._async_store, function)
-        unanswered = StoreFailed(f"the store has not answered for {ROUND_TIMEOUT:.0f} seconds")
-        outcomes: list[Any] = [unanswered] * len(calls)
-        done = 0
-
-        async def one(index: int, call: tuple[Any, ...]) -> None:
-            nonlocal done
-            try:
-                outcomes[index] = await method(*call)
-                reachable.heard()
-            except self._wit.err as error:
-                outcomes[index] = self._error(error.value, call[0])  # type: ignore[attr-defined]
-            done += 1
-
-        async def all_of_them() -> None:
-            if len(calls) == 1:
-                await one(0, calls[0])
-            else:
-                await asyncio.gather(*map(one, range(len(calls)), calls))
-
-        await reachable.round(all_of_them, lambda: done)
-        return outcomes[:]  # what still comes, comes too late
-
-    async def _write_each(
-        self, reachable: Reachability, function: str, calls: Sequence[tuple[Any, ...]]
-    ) -> None:
-        outcomes = await self._side_by_side(reachable, function, calls)
-        failed = {
-            call[0]: outcome
-            for call, outcome in zip(calls, outcomes, strict=True)
-            if isinstance(outcome, StoreError)
-        }
-        if failed:
-            raise KeysFailed(failed)
-
-    async def _stream_keys(self, reachable: Reachability) -> list[str]:
-        """The keys of a store that has more than the host lists at once. Much slower, since Spin hands them
-        over one by one; the instance's other calls of this store wait for it."""
-        keys: list[str] = []
-        failure: StoreError | None = None
-
-        async def read() -> None:
-            nonlocal failure
-            try:
-                reader, ended = await self._async_store.get_keys()
-                with reader:
-                    while not reader.writer_dropped:
-                        keys.extend(await reader.read(STREAM_KEYS))
-                if isinstance(result := await ended.read(), self._wit.err):
-                    raise result
-                reachable.heard()
-            except self._wit.err as error:
-                failure = self._error(error.value)  # type: ignore[attr-defined]
-
-        if not await reachable.listing(read, lambda: len(keys)):
-            raise StoreFailed(f"the store has listed no key for {ROUND_TIMEOUT:.0f} seconds")
-        if failure is not None:
-            raise failure
-        return keys
-
-    async def _probe(self) -> None:
-        assert self._wit.asynchronous is not None  # noqa: S101 - only its instance asks
-        try:
-            if self._async_store is None:
-                self._async_store = await self._wit.asynchronous.key_value.Store.open(self._label)
-            await self._async_store.exists(PROBE_KEY)
-        except self._wit.err as error:
-            failure = error.value  # type: ignore[attr-defined]
-        else:
-            return
-        raise self._error(failure)
+async def _write_each(store: AsyncStore, function: str, calls: Sequence[tuple[Any, ...]]) -> None:
+    outcomes = await store.calls(function, calls)
+    failed = {
+        call[0]: outcome
+        for call, outcome in zip(calls, outcomes, strict=True)
+        if isinstance(outcome, StoreError)
+    }
+    if failed:
+        raise KeysFailed(failed)

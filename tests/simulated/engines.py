@@ -16,9 +16,10 @@ from types import SimpleNamespace
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from gateway.stores import Stores
+from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Bucket
 from kv_batch.reachability import BLOCKING_PROBE_TTL, OTHERS_TIMEOUT
-from kv_batch.wit import Asynchronous, Wit, open_bucket
+from kv_batch.wit import Wit, open_bucket
 from tests.simulated.loop import Loop
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import pytest
 
+from kv_batch.asynchronous import Asynchronous
 from kv_batch.batch import Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.errors import (
     BatchFailed,
@@ -36,7 +37,6 @@ from kv_batch.wit import (
     MAX_CONCURRENT_WRITES,
     NEAR,
     SLOW_READS,
-    Asynchronous,
     Wit,
     WitBucket,
     open_bucket,
