@@ -1,4 +1,4 @@
-"""A store through the asynchronous functions of `spin:key-value@3.0.0`: single keys, side by side."""
+"""Concurrent calls of single keys, through the asynchronous functions of `spin:key-value@3.0.0`."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from kv_batch.translation import store_error
 from kv_batch.waiting import Spawn
 
 STREAM_KEYS = 10_000
-"""The most keys that one read of a stream of keys takes."""
+"""The maximum number of keys of one read of a stream of keys."""
 
 
 @dataclass(frozen=True)
 class Asynchronous:
-    """What lets a guest wait for a store without being stopped by it.
+    """What an asynchronous host offers: waiting for a store without stopping the instance.
 
     Attributes:
-        key_value: `spin:key-value/key-value@3.0.0`, whose functions are async.
-        clock: Seconds, and waiting in a way that lets the instance's other requests go on.
-        spawn: Runs a coroutine beside the request, and after it if need be.
+        key_value: The generated module of `spin:key-value/key-value@3.0.0`, whose functions are async.
+        clock: The time, and waiting while the other requests of the instance proceed.
+        spawn: Runs a coroutine concurrently with the request, and beyond its end.
     """
 
     key_value: Any
@@ -36,7 +36,7 @@ class AsyncStore:
     """One store of an asynchronous host.
 
     Attributes:
-        reachable: Whether it can be asked now.
+        reachable: Its reachability.
     """
 
     def __init__(self, host: Asynchronous, err: type[Exception], instance: Instance, label: str) -> None:
@@ -49,12 +49,13 @@ class AsyncStore:
     async def calls(
         self, function: str, calls: Sequence[tuple[Any, ...]], *, probed: bool = True
     ) -> list[Any]:
-        """What comes of calls of one asynchronous function, in their order; a StoreError where one failed.
+        """Makes concurrent calls of one function. Returns their results in order, a StoreError for a failed
+        call.
 
         Args:
             function: The name of a method of `spin:key-value/key-value.Store`.
             calls: The arguments of each call, the key first.
-            probed: Whether a store that was not heard from lately is probed before.
+            probed: Whether to probe the store first, if it has not answered lately.
         """
         if probed:
             await self.reachable.answers()
@@ -79,11 +80,14 @@ class AsyncStore:
                 await asyncio.gather(*map(one, range(len(calls)), calls))
 
         await self.reachable.round(all_of_them, lambda: done)
-        return outcomes[:]  # what still comes, comes too late
+        return outcomes[:]  # results that arrive later are ignored
 
     async def keys(self) -> list[str]:
-        """The keys of a store that has more than the host lists at once. Much slower, since Spin hands them
-        over one by one; the instance's other calls of this store wait for it."""
+        """The keys of a store with more of them than the host lists in one call.
+
+        This is much slower, since Spin writes the keys to the stream one by one. The other calls of this
+        store in the instance wait for it.
+        """
         keys: list[str] = []
         failure: StoreError | None = None
 

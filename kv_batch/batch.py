@@ -4,15 +4,15 @@ The functions are those of the interface `wasi:keyvalue/batch@0.2.0-draft2`, wit
 its guarantees: not atomic, no rollback, no order among the keys of one batch, and you read your writes.
 What the backends make of that interface differs (docs/backends.md), so on top of it, everywhere:
 
-- get_many answers for every key asked, in the order asked, repeats and all.
-- The last value of a repeated key wins; the host is never sent a key twice in one call.
-- A batch of any length is cut into calls that the backend takes.
-- get_many works wherever `bucket.get` does.
-- A write that fails says what became of each key (`BatchFailed`).
-- A busy store is asked again, with growing pauses (`Retry`).
+- get_many returns a pair for every requested key, in the order of the request, with repeats.
+- In set_many the last value of a repeated key wins. The host never gets a key twice in one call.
+- A batch of any length is split into calls that the backend accepts.
+- get_many works wherever `bucket.get` works.
+- A failed write reports the outcome of each key (`BatchFailed`).
+- Calls to a busy store are retried, with exponential backoff (`Retry`).
 
-They are `async def`, which is the one difference from the interface: reading single keys side by side needs
-a host function that is async (`spin:key-value@3.0.0`), and a coroutine is how Python waits for one.
+They are `async def`, which is the one difference from the interface: reading single keys concurrently needs
+an asynchronous host function (`spin:key-value@3.0.0`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The port to a store: what the contract (`kv_batch.batch`) needs of a bucket.
+"""The port to a store: the methods that the contract (`kv_batch.batch`) calls on a bucket.
 
-`kv_batch.wit.WitBucket` is the real one; the tests have small ones that misbehave as the backends do.
+`kv_batch.wit.WitBucket` implements it over the WIT interfaces. The tests implement it with small stores that
+misbehave as the backends do.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 MOST_KEYS = 25_600
-"""The most keys that one host call is given: 25 x 2^10. Halved again and again it meets the limits of
-DynamoDB exactly, 100 keys for a BatchGetItem and 25 for a BatchWriteItem."""
+"""The maximum number of keys of one host call: 25 x 2^10. Repeated halving meets the limits of DynamoDB
+exactly: 100 keys for BatchGetItem and 25 for BatchWriteItem."""
 
 SMALLEST_LIMIT = 25
-"""The smallest limit that any backend is known to have: DynamoDB's, for writes. None smaller is learned."""
+"""The smallest limit of any known backend: DynamoDB's, for writes. No smaller limit is learned."""
 
 PROBE_KEY = "kv-batch: are you there?"
-"""A key that no store has: it is asked for to hear from a store at all, and deleted to see whether it takes
-writes, which changes nothing."""
+"""A key that no store holds. `exists` on it shows whether the store answers; deleting it shows whether the
+store accepts writes, and changes nothing."""
 
 LIMIT_EXPIRES = 60.0
-"""Seconds after which twice a learned limit is tried again. Where the limit holds, one call is refused."""
+"""Seconds after which calls of twice a learned limit are tried. If the limit still holds, one call is
+refused."""
 
 SINGLY_EXPIRES = 300.0
-"""Seconds after which a store that read no batches is asked for one again."""
+"""Seconds after which a batch read is tried again on a store that refused them."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Clock:
 
     Attributes:
         now: Seconds since some start.
-        wait: Waits for so many seconds. Where the host can, its other requests go on.
+        wait: Waits for a number of seconds. On an asynchronous host, other requests proceed meanwhile.
     """
 
     now: Callable[[], float]
@@ -42,7 +44,7 @@ class Clock:
 
 @dataclass
 class Limit:
-    """The most items that one call of a kind may hold, as the store has shown it.
+    """The maximum number of items of one kind of call, as learned from the store.
 
         evidence                                      what follows
         one call refused, both its halves taken       the half is suspected: it may have been an accident
@@ -87,13 +89,13 @@ class Limit:
 
 @dataclass
 class BatchReads:
-    """Whether a store answers get-many of two or more keys at all.
+    """Whether a store answers get-many of two or more keys.
 
-    Spin's Redis never does. It is known to be so once the store has refused a batch and then a batch of two
-    keys which could be read one by one, in that order and none taken ever; or has said so in words.
+    Spin's Redis never does. This is learned when the store refuses a batch, then a batch of two keys that can
+    be read one by one, and has never answered a batch; or when its error message says so.
 
     Attributes:
-        work: True, False, or None where it is not known.
+        work: True, False, or None if unknown.
     """
 
     work: bool | None = None
@@ -101,7 +103,7 @@ class BatchReads:
     _expires: float = 0.0
 
     def known(self, now: float) -> bool | None:
-        """`work`, unless it is so long ago that it should be tried again."""
+        """`work`; None once SINGLY_EXPIRES seconds have passed since a refusal."""
         if self.work is False and now >= self._expires:
             self.work, self.refusals = None, 0
         return self.work
@@ -113,7 +115,7 @@ class BatchReads:
 
 @dataclass
 class Learned:
-    """What a store has taught, kept for as long as its bucket is: the instance's life."""
+    """What has been learned of a store. It is kept as long as the bucket: for the life of the instance."""
 
     get_many: Limit = field(default_factory=Limit)
     set_many: Limit = field(default_factory=Limit)
@@ -122,7 +124,7 @@ class Learned:
 
 
 class Bucket(Protocol):
-    """An open store, with the words of `wasi:keyvalue`. Every method may raise a `StoreError`."""
+    """An open store, with the method names of `wasi:keyvalue`. Every method may raise a `StoreError`."""
 
     @property
     def learned(self) -> Learned: ...
@@ -131,40 +133,40 @@ class Bucket(Protocol):
     def clock(self) -> Clock: ...
 
     async def get(self, key: str) -> bytes | None:
-        """The value of one key; None for a key that is not there."""
+        """The value of one key, or None if the store does not hold it."""
         ...
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The values of the keys, in their order, read one by one: at once as far as the host can."""
+        """The values of the keys, in their order, read one by one; concurrently if the host can."""
         ...
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        """The raw batch read, with all that the backend does wrong.
+        """The batch read of the host, with the defects of its backend.
 
         Raises:
-            ResultTooLarge: fewer keys may be read; this says nothing about their number.
+            ResultTooLarge: the result has too many bytes. Fewer keys may be read; no limit of keys follows.
         """
         ...
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        """The raw batch write. No key twice.
+        """The batch write of the host. No key may be repeated.
 
         Raises:
-            KeysFailed: the keys were written one by one, and it says which failed.
+            KeysFailed: the keys were written one by one, and some of them failed.
         """
         ...
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        """The raw batch delete. No key twice. Raises as `set_many`."""
+        """The batch delete of the host. No key may be repeated. Raises as `set_many`."""
         ...
 
     async def list_keys(self) -> list[str]:
-        """All keys, in any order. A key may come twice: the SCAN of Redis may repeat it."""
+        """All keys, in any order. A key may be repeated, as by the SCAN of Redis."""
         ...
 
 
 def smaller_size(size: int) -> int:
-    """The next smaller size of call to try: down the steps 25600, 12800 … 100, 50, 25; below, half."""
+    """The next smaller size of a call: the next of 25600, 12800 … 100, 50, 25; below 25, half."""
     step = MOST_KEYS
     while step >= size and step > SMALLEST_LIMIT:
         step //= 2

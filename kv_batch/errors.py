@@ -1,15 +1,15 @@
 """The errors of the contract.
 
     KvBatchError
-    ├── StoreError              the host or its backend would not do what was asked
-    │   ├── NoSuchStore         the host knows no store of that name
-    │   ├── StoreNotGranted     the component may not open it
-    │   ├── StoreBusy           it takes no more now: "too many requests", a locked database
-    │   ├── StoreUnreachable         the store does not answer, so the call was not made
-    │   ├── StoreFailed         anything else, in the host's own words
-    │   │   └── ResultTooLarge  what was asked for is more than the host hands over in one call
-    │   └── KeysFailed          a write made key by key, some of which failed: which, and why each
-    └── BatchFailed             set_many or delete_many did a part of its work: which part
+    ├── StoreError                the host or its backend did not do what was asked
+    │   ├── NoSuchStore           the host has no store of that name
+    │   ├── StoreNotGranted       the component may not open the store
+    │   ├── StoreBusy             the store accepts no call now: "too many requests", a locked database
+    │   ├── StoreUnreachable      the store did not answer the reachability probe; the call was not made
+    │   ├── StoreFailed           any other error, in the host's own words
+    │   │   └── ResultTooLarge    the result has more bytes than the host returns from one call
+    │   └── KeysFailed            some keys of a write that was made key by key failed
+    └── BatchFailed               set_many or delete_many was not done whole
 
 Host errors become `StoreError`s in one place, `kv_batch.translation`. What a gateway adds derives from
 `KvBatchError` too (`gateway.problems`).

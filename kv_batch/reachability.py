@@ -1,15 +1,15 @@
-"""Whether a store can be asked now, and who waits for whom.
+"""Reachability: whether a store can be called now, and which calls wait for which.
 
 An asynchronous host has two kinds of calls:
 
-- A *blocking* call (`wasi:keyvalue`). The instance stands still, with all its requests, until the store
-  answers, and the call cannot be given up. Spin's Redis client waits minutes for a server that is gone.
-- A *round* of asynchronous calls (`spin:key-value@3`), side by side. The other requests go on, and a round
-  can be given up: its calls then end in the background.
+- A *blocking* call (`wasi:keyvalue`) stops the instance, with all its requests, until the store answers. It
+  cannot be cancelled. Spin's Redis client waits minutes for a server that is gone.
+- A *round* of concurrent asynchronous calls (`spin:key-value@3`). Other requests proceed meanwhile. A round
+  can be abandoned: its calls then end in the background.
 
-On Redis, a blocking call that is made while a round is under way may wait for ever: Spin's client has a queue
-of 50 places, a call of the round may have been granted the next one, and cannot take it while the instance
-stands still (docs/decisions/0009). So a blocking call of a store that is Redis, or may be, is made *alone*:
+On Redis, a blocking call during a round can deadlock: Spin's client has a queue of 50 places; a call of the
+round may have been granted the next place, and cannot take it while the instance is stopped
+(docs/decisions/0009). So on a store that is Redis, or may be, a blocking call is made *alone*:
 
     step of `Reachability.alone`                  others meanwhile                   at most
     1 the store answers a probe                   -                                  PROBE_TIMEOUT
@@ -20,8 +20,8 @@ stands still (docs/decisions/0009). So a blocking call of a store that is Redis,
       other stores end, or are left behind        blocking calls that must be alone
     5 the call is made                            the instance stands still          the store's time
 
-A store that reads in batches is no Redis: SQLite is a file, and Spin's clients of DynamoDB and Cosmos DB give
-up by themselves. Its blocking calls are made at once, without a probe.
+A store that reads in batches is not Redis: SQLite is a file, and Spin's clients of DynamoDB and Cosmos DB
+have timeouts of their own. Its blocking calls are made at once, without a probe.
 
     a store is    since                          what is done before a round or an `alone` call
     unheard       the start, or a failed call    probe
@@ -30,11 +30,9 @@ up by themselves. Its blocking calls are made at once, without a probe.
     unreachable   PROBE_TIMEOUT without answer   the probe goes on; requests wait for it as long
     listed        its keys are read as a stream  wait for the stream, which begins alone (SQLite's lock)
 
-No store waits for another one longer than OTHERS_TIMEOUT for each blocking call that must be alone, and such
-a call longer than that for all others together. A store whose rounds did not end in that time is left behind,
-and not waited for again until they have ended.
-
-A request cannot wake another (componentize-py), so whoever waits for another looks again from time to time.
+A store waits at most OTHERS_TIMEOUT for each blocking call of another store that must be alone, and such a
+call waits at most as long for the rounds of all other stores together. A store whose rounds did not end in
+that time is left behind: it is not waited for again until they have ended.
 """
 
 from __future__ import annotations
@@ -47,36 +45,36 @@ from kv_batch.errors import StoreBusy, StoreError, StoreFailed, StoreUnreachable
 from kv_batch.waiting import QUEUE_TIMEOUT, Door, Spawn, Waiter, Waker
 
 PROBE_TTL = 1.0
-"""Seconds for which a store that has answered is taken to be there."""
+"""Seconds after an answer for which a store counts as reachable."""
 
 BLOCKING_PROBE_TTL = 0.1
-"""The same, before a blocking call: what it meets is not given up."""
+"""The same in seconds before a blocking call, which cannot be cancelled."""
 
 PROBE_TIMEOUT = 5.0
-"""Seconds that a store has to answer a probe."""
+"""Seconds after which a probe without an answer fails."""
 
 ROUND_TIMEOUT = 30.0
-"""Seconds that a round may take; and seconds of silence that end the reading of a stream of keys. A value of
-3 MB takes that long at 100 KB/s."""
+"""Seconds without progress after which a round is abandoned, and the reading of a stream of keys. At 100 KB/s
+a value of 3 MB takes that long."""
 
 OTHERS_TIMEOUT = 1.0
-"""Seconds that a blocking call waits for the rounds of other stores: two round trips of 200 ms, and time to
-spare."""
+"""Seconds that a blocking call waits for the rounds of other stores: two round trips of 200 ms, and a
+reserve."""
 
 
 class Instance:
-    """What is under way in an instance, of all its stores.
+    """The calls in progress in one instance of the component, over all its stores.
 
     Attributes:
-        stores: Those with rounds under way.
+        stores: The stores with rounds in progress.
     """
 
     def __init__(self, clock: Clock, spawn: Spawn) -> None:
         """An instance of a host.
 
         Args:
-            clock: The host's.
-            spawn: Runs a coroutine beside the request, and after it if need be.
+            clock: The clock of the host.
+            spawn: Runs a coroutine concurrently with the request, and beyond its end.
         """
         self.waiting = Waiter(clock)
         self.spawn = spawn
@@ -85,18 +83,18 @@ class Instance:
 
 
 class Reachability:
-    """Whether one store can be asked, and what of it is under way.
+    """The reachability of one store, and its rounds in progress.
 
     Attributes:
-        rounds: How many rounds and probes are under way, those given up included.
+        rounds: The number of rounds and probes in progress, abandoned ones included.
     """
 
     def __init__(self, instance: Instance, probe: Callable[[], Awaitable[None]]) -> None:
         """A store of an instance.
 
         Args:
-            instance: Which.
-            probe: Asks the store for anything, asynchronously; raises the StoreError that it answers with.
+            instance: The instance.
+            probe: Makes one cheap asynchronous call. Raises the StoreError of that call.
         """
         self.rounds = 0
         self._instance = instance
@@ -110,25 +108,26 @@ class Reachability:
         self._listed = False
 
     def heard(self) -> None:
-        """A call was answered."""
+        """Records that the store answered a call."""
         self._heard = self._waiting.clock.now()
 
     def failed(self) -> None:
-        """A call failed: the store is asked whether it is there before the next."""
+        """Records that a call failed: the store is probed before the next one."""
         self._heard = float("-inf")
 
     async def answers(self, within: float = PROBE_TTL) -> None:
-        """Returns if the store has answered within so many seconds, or now answers a probe.
+        """Ensures that the store is reachable: it has answered within so many seconds, or answers a probe
+        now.
 
         Raises:
-            StoreUnreachable: it does not, for PROBE_TIMEOUT.
-            StoreError: it answers with an error.
+            StoreUnreachable: the probe was not answered within PROBE_TIMEOUT.
+            StoreError: the probe failed with this error.
         """
         await self._enter()
         await self._answers(within)
 
     async def _answers(self, within: float) -> None:
-        # An answer is good when it is noticed, however old it is by then.
+        # An answer counts when it is noticed, however old it is by then.
         if self._probing:
             answered = await self._waiting.until(lambda: not self._probing, PROBE_TIMEOUT)
         elif self._waiting.clock.now() - self._heard <= within:
@@ -158,10 +157,10 @@ class Reachability:
             self._instance.stores.discard(self)
 
     async def _enter(self) -> None:
-        """Returns when a round may begin, which it must before anything is awaited.
+        """Waits until a round may begin. The caller must begin it before it awaits anything else.
 
         Raises:
-            StoreBusy: it may not for QUEUE_TIMEOUT.
+            StoreBusy: it had to wait for QUEUE_TIMEOUT.
         """
         while self._listed or self._door.is_closed or self._instance.door.is_closed:
             await self.not_listed()
@@ -169,32 +168,33 @@ class Reachability:
             await self._instance.door.through()
 
     async def not_listed(self) -> None:
-        """Returns when the keys of the store are not being read as a stream.
+        """Waits until no stream of the keys of the store is being read.
 
         Raises:
-            StoreBusy: they were for QUEUE_TIMEOUT.
+            StoreBusy: it had to wait for QUEUE_TIMEOUT.
         """
         if self._listed and not await self._waiting.until(lambda: not self._listed, QUEUE_TIMEOUT):
             raise StoreBusy("the keys of the store are being listed")
 
     async def round(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
-        """Makes asynchronous calls, side by side; says whether they have ended.
+        """Makes concurrent asynchronous calls. Returns whether they have ended.
 
-        They have not when for ROUND_TIMEOUT none came any further: then they end in the background.
+        Calls without progress for ROUND_TIMEOUT are abandoned: they end in the background.
 
         Args:
-            calls: Makes them, and keeps what comes of each.
-            progress: A number that changes when one of them has come further.
+            calls: Makes the calls, and keeps their results.
+            progress: Returns a number that changes with the progress of the calls.
 
         Raises:
-            StoreUnreachable, StoreBusy: none was made.
+            StoreUnreachable, StoreBusy: no call was made.
         """
         await self._enter()
         return await self._ended_by(self._begin(calls), progress)
 
     async def listing(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
-        """The same as `round` for reading the keys of the store as a stream, which begins alone: SQLite would
-        hold its lock against calls that began before as well.
+        """As `round`, for reading the keys of the store as a stream.
+
+        The stream begins alone: on SQLite it holds the lock, also against calls that began before it.
 
         Raises:
             StoreError: as `alone`.
@@ -236,12 +236,12 @@ class Reachability:
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """For a blocking call, which must follow at once: see the table at the top.
+        """A context for one blocking call, which must be made at once: see the table of this module.
 
         Raises:
-            StoreUnreachable: the store does not answer.
-            StoreBusy: others kept it too long.
-            StoreError: it answers a probe with an error.
+            StoreUnreachable: the store did not answer.
+            StoreBusy: it had to wait for other requests for too long.
+            StoreError: the probe failed with this error.
         """
         await self.answers()
         async with self._door.closed():
@@ -265,7 +265,7 @@ class Reachability:
 
 
 def not_made(error: StoreError) -> StoreError:
-    """What is said of a call that was not made, since another that comes before it met this error."""
+    """The error of a call that was not made because a call before it failed with `error`."""
     if isinstance(error, StoreFailed):
         return StoreUnreachable(error.reason)
     return StoreBusy(error.reason) if isinstance(error, StoreBusy) else error

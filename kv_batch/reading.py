@@ -1,4 +1,4 @@
-"""A get_many under way: which keys the next host call asks for, and what a refused call teaches."""
+"""get_many, part by part: which keys the next host call reads, and what a refused call teaches."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from kv_batch.errors import ResultTooLarge, StoreBusy, StoreError, StoreFailed
 from kv_batch.retry import HOPELESS, SMALLER, Retry
 
 MAX_CONCURRENT_READS = 256
-"""Keys that are read singly between two looks at what they add up to."""
+"""The maximum number of keys that are read one by one at the same time."""
 
 FIRST_KEYS = 100
-"""Keys in the first part of a read that is cut by bytes: what the values are like is not known yet."""
+"""Keys of the first part of a read whose parts have a target size: the size of the values is unknown yet."""
 
 GROWTH = 4
-"""How many times as many keys as the last part of a read the next may have."""
+"""The factor by which the number of keys may grow from one part of a read to the next."""
 
 
 @dataclass
 class Read:
-    """A get_many under way, a part at a time. How many keys the next call asks for:
+    """One get_many, read in parts. The number of keys of the next call:
 
         event                                the next call
         the first one                        as many as the store takes, FIRST_KEYS if cut by bytes
@@ -33,12 +33,12 @@ class Read:
         the store is busy                    after a pause as many, after the second a quarter
 
     Attributes:
-        keys: What is read. A key that comes again within one part is asked for once.
-        target_bytes: Bytes that a part should roughly hold: it is cut by the size of the values that came
-            before. None for parts as large as the store takes.
-        start: How many of the keys have been read.
-        part: The keys of the last part, repeats and all.
-        size: Bytes of the values of the last part, where parts are cut by size.
+        keys: The keys to read. A key that is repeated within one part is requested once.
+        target_bytes: The approximate size of a part in bytes, estimated from the values before it. None for
+            parts as large as the store accepts.
+        start: The number of keys that have been read.
+        part: The keys of the last part, with repeats.
+        size: The size of the values of the last part in bytes, if there is a target.
     """
 
     keys: Sequence[str]
@@ -53,18 +53,18 @@ class Read:
 
     @property
     def left(self) -> int:
-        """How many keys are still to be read."""
+        """The number of keys that remain to be read."""
         return len(self.keys) - self.start
 
     def go_on(self, keys: Sequence[str]) -> None:
-        """Reads other keys, in parts of the size that this read has found."""
+        """Continues with other keys, in parts of the size found so far."""
         self.keys, self.start, self._refused = keys, 0, 0
 
     async def next(self, bucket: Bucket) -> dict[str, bytes | None]:
-        """The next part: key to value, in the order of the keys.
+        """Reads the next part. Returns key to value, in the order of the keys.
 
         Raises:
-            StoreError: as get_many. The same part may be asked for again.
+            StoreError: as get_many. The same part may be requested again.
         """
         limit, reads, clock = bucket.learned.get_many, bucket.learned.batch_reads, bucket.clock
         while True:

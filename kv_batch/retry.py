@@ -1,4 +1,4 @@
-"""How a request bears a busy store."""
+"""Retries of calls that a busy store did not accept."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from kv_batch.bucket import Clock
 from kv_batch.errors import NoSuchStore, StoreBusy, StoreNotGranted, StoreUnreachable
 
 RETRY_SECONDS = 10.0
-"""Seconds for which a busy store is asked again, unless told otherwise."""
+"""Seconds for which calls to a busy store are retried by default."""
 
 FIRST_BACKOFF = 0.05
-"""Seconds between a call that met a busy store and the next. Each further pause is twice as long."""
+"""Seconds between the first failed call and its retry. Each further pause is twice as long."""
 
 MAX_BACKOFF = 2.0
-"""Seconds of the longest of these pauses."""
+"""The longest pause between two retries, in seconds."""
 
 SMALLER = 4
-"""How many times smaller a call is made again that has met a busy store twice. From MOST_KEYS to a single key
-it takes less than RETRY_SECONDS: one that takes 50 keys a second refuses any call of more."""
+"""The factor by which a call shrinks after its second failure. Getting from MOST_KEYS to a single key takes
+less than RETRY_SECONDS: a store that accepts 50 keys a second refuses every larger call."""
 
 HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
 """Errors that a smaller batch would hit too."""
@@ -27,32 +27,32 @@ HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
 
 @dataclass
 class Retry:
-    """How a request bears a busy store: the same call again, with growing pauses, and smaller after two.
+    """The retry policy of one request: exponential backoff with jitter, and smaller calls after two failures.
 
     Attributes:
-        seconds: For how long, without any call taken. 0 for never.
-        count: How many calls were made again.
+        seconds: How long calls are retried while none is accepted. 0 disables retries.
+        count: The number of retries so far.
     """
 
     seconds: float = RETRY_SECONDS
     count: int = 0
-    _since: float | None = None  # when the first call began that met the busy store
+    _since: float | None = None  # when the first call of this busy period began
     _pause: float = FIRST_BACKOFF
 
     def taken(self) -> None:
-        """A call was taken: the store is no longer busy."""
+        """Records that a call was accepted: the store is no longer busy."""
         self._since, self._pause = None, FIRST_BACKOFF
 
     async def pause(self, error: StoreBusy, began: float, clock: Clock) -> bool:
-        """Waits before a call is made again; says whether it should be a smaller one.
+        """Waits before a retry. Returns whether the call should be smaller than the last.
 
         Args:
-            error: What the call met.
-            began: When the call began.
-            clock: That of the store's host.
+            error: The error of the failed call.
+            began: The time when that call began.
+            clock: The clock of the host.
 
         Raises:
-            StoreBusy: it has been busy for too long.
+            StoreBusy: the store has been busy for `seconds`.
         """
         if self._since is None:
             self._since = began

@@ -1,4 +1,4 @@
-"""Errors of the WIT interfaces as `StoreError`s: by their case, and by their words where it says nothing."""
+"""Translates errors of the WIT interfaces to `StoreError`s, by their case or by their message."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from kv_batch.errors import (
 )
 
 LONGEST_REASON = 300
-"""Characters of a reason that are told. Hosts show their errors as they debug them, at length."""
+"""The maximum length of a reason in characters. Hosts print errors with debug formatting, at length."""
 
-# Spin shows an error of the AWS SDK with the whole response; this is what it is about.
+# Spin prints an error of the AWS SDK with the whole response. These two members say what went wrong.
 _AWS_ERROR = re.compile(r'code: Some\("([^"\\]*)"\), message: Some\("((?:[^"\\]|\\.)*)"\)')
 
-# How Spin says that a result is over its cap of 128 MiB (and the embedded host, over its own).
+# A result over the limit of the host: 128 MiB in Spin, 4 MiB in the embedded host.
 _TOO_LARGE = re.compile(r"query result exceeds limit")
 
-# In the order: Spin's own limit on connections, SQLite; both make no part of the call.
+# Spin's own limit on connections, and SQLite. No part of such a call was executed.
 _BUSY = re.compile(r"too many requests|database (table )?is locked", re.IGNORECASE)
 
-# DynamoDB, Cosmos DB, Redis.
+# DynamoDB, Cosmos DB, Redis. A part of such a call may have been executed.
 _THROTTLED = re.compile(
     r"[Tt]hrottl|ProvisionedThroughputExceeded|RequestLimitExceeded|TooManyRequests|Request rate is large"
     r"|\b(LOADING|TRYAGAIN|BUSY) "
 )
 
-# What Redis answers to Spin's get-many, which it sends as KEYS with all the keys.
+# The answer of Redis to the get-many of Spin, which sends KEYS with all keys as arguments.
 NO_BATCH_READS = re.compile(r"wrong number of arguments for 'keys' command")
 
 
 def store_error(value: object, key: str | None = None) -> StoreError:
-    """The error for one of the cases of the WIT variant `error`.
+    """The StoreError for one case of the WIT variant `error` of `wasi:keyvalue` or `spin:key-value`.
 
-    Both interfaces name their cases alike. That a store is busy has no case of its own, nor that a result is
-    too large: those are told by their words.
+    The variants have no case for a busy store or for a result that is too large. Those errors are recognized
+    by their message.
+
+    Args:
+        value: The case, an object of the generated module.
+        key: The key of the call, if it was for one key.
     """
     case = type(value).__name__
     reason = _shorten(str(getattr(value, "value", "")))

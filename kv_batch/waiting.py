@@ -1,4 +1,4 @@
-"""How the requests of an instance wait for each other and for what they have begun.
+"""Waiting: for the calls of other requests of the instance, and for tasks of one's own.
 
 One request cannot wake another under componentize-py, so a request that waits for another one polls. A
 request is woken at once by a task that it has spawned itself (`Waker`).
@@ -16,30 +16,33 @@ from kv_batch.bucket import Clock
 from kv_batch.errors import StoreBusy
 
 Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
-"""Runs a coroutine beside the request, and after it if need be."""
+"""Runs a coroutine concurrently with the request, and beyond its end."""
 
 QUEUE_TIMEOUT = 30.0
-"""Seconds that a request waits for the calls of others before it is told that the store is busy."""
+"""Seconds that a request waits for the calls of other requests before it fails with StoreBusy."""
 
 MIN_POLL_INTERVAL = 0.001
 MAX_POLL_INTERVAL = 0.01
-"""Seconds between two looks at what a request waits for: a sixteenth of the time waited, within these."""
+"""Bounds of the interval between two polls, in seconds: a sixteenth of the time waited so far."""
 
 
 def _waited(passed: float, asked: float) -> float:
-    """How many seconds of waiting count, when it was asked for so many and more have passed: not those for
-    which the instance stood still, since an answer that came then is not noticed yet."""
+    """The seconds that count against a timeout after a wait of `asked` seconds took `passed`.
+
+    Time for which a blocking call stopped the instance does not count: an answer that arrived then has not
+    been noticed yet.
+    """
     return min(passed, asked + MAX_POLL_INTERVAL)
 
 
 class Waiter:
-    """Waits for conditions, on the clock of a host."""
+    """Waits for conditions by polling, on the clock of a host."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
 
     async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Waits until the condition holds; says whether it did within so many seconds."""
+        """Waits until a condition holds. Returns whether it did within so many seconds."""
         waited = 0.0
         while not condition():
             if waited >= seconds:
@@ -51,13 +54,13 @@ class Waiter:
 
 
 class Door:
-    """Lets rounds through unless a blocking call holds it closed.
+    """A fair gate: rounds of asynchronous calls pass unless a blocking call holds it closed.
 
-    It closes for one call at a time, in the order in which they came, and never before those that waited for
-    it while it was closed are through: neither side starves.
+    It closes for one call at a time, in order of arrival, and not before every round that waited for it has
+    passed. So neither side starves.
 
     Attributes:
-        is_closed: Whether it is now.
+        is_closed: Whether a blocking call holds it closed.
     """
 
     def __init__(self, waiting: Waiter) -> None:
@@ -67,10 +70,10 @@ class Door:
         self._queue: deque[object] = deque()
 
     async def through(self) -> None:
-        """Returns once the door is open.
+        """Waits until the door is open.
 
         Raises:
-            StoreBusy: it was not for QUEUE_TIMEOUT.
+            StoreBusy: it was closed for QUEUE_TIMEOUT.
         """
         if not self.is_closed:
             return
@@ -83,10 +86,10 @@ class Door:
 
     @asynccontextmanager
     async def closed(self) -> AsyncIterator[None]:
-        """Holds the door closed.
+        """Closes the door for the duration of the context.
 
         Raises:
-            StoreBusy: others kept it for QUEUE_TIMEOUT.
+            StoreBusy: other requests held it for QUEUE_TIMEOUT.
         """
         place = object()
         self._queue.append(place)
@@ -105,18 +108,18 @@ class Door:
 
 
 class Waker:
-    """Wakes the request that it was made in, from a task that this request has spawned.
+    """Wakes a request from a task that the same request has spawned.
 
     Attributes:
-        error: What the task met, to be raised in the request.
+        error: The exception of the task, raised again in the request.
     """
 
     def __init__(self, clock: Clock, spawn: Spawn) -> None:
-        """For one piece of work.
+        """A waker for one task.
 
         Args:
-            clock: The host's.
-            spawn: Runs a coroutine beside the request.
+            clock: The clock of the host.
+            spawn: Runs a coroutine concurrently with the request.
         """
         self.error: Exception | None = None
         self._clock = clock
@@ -125,15 +128,15 @@ class Waker:
         self._future: Any = None
 
     def wake(self) -> None:
-        """The work is done."""
+        """Records that the task is done, and wakes the request."""
         self._done = True
         self._ring()
 
     async def woken(self, progress: Callable[[], int], seconds: float) -> bool:
-        """Returns True when the work is done, False when there is no progress for so many seconds.
+        """Waits for the task. Returns False if it makes no progress for so many seconds.
 
-        It is woken at once. The timers beside it cannot be taken back, so that each is short: half as long as
-        the work has taken so far, and from 2 ms up.
+        The request is woken at once. Timers cannot be cancelled under componentize-py, so each is short: half
+        of the time taken so far, between 2 and 250 ms.
         """
         clock = self._clock
         taken = quiet = 0.0

@@ -1,10 +1,9 @@
-"""A `Bucket` over the WIT interfaces: the adapter that both guests share.
+"""The adapter over the WIT interfaces: a `Bucket` for any Python guest.
 
-It imports no host: the generated modules are handed to it (`Wit`), so that it runs in any Python guest
-whatever its bindings are called, and natively over fakes. Host errors become `StoreError`s here, and
-nowhere else. When a call may be made is the matter of `kv_batch.reachability`.
+It imports no bindings. The generated modules are passed in (`Wit`), so it works with any names of bindings,
+and natively over fakes. `kv_batch.reachability` decides when a call may be made.
 
-Which calls it makes, by what the store has shown (`Learned.batch_reads`):
+The host call of each operation depends on what the store has shown (`Learned.batch_reads`):
 
     batch reads  the store is                 one key       many keys read     pairs written, keys deleted
     unknown      any                          asynchronous  alone, in a batch  alone, in a batch
@@ -13,10 +12,10 @@ Which calls it makes, by what the store has shown (`Learned.batch_reads`):
                                                                                MAX_CONCURRENT_WRITES
                                                                                alone, in a batch
 
-(*) The fastest way to a file. A store in another place would stop the instance for a round trip each time:
-where SLOW_READS in a row took longer than NEAR, reads are asynchronous for FAR_SECONDS.
+(*) Blocking is fastest for a file. A remote store would stop the instance for a round trip each time: after
+SLOW_READS in a row that took longer than NEAR, reads are asynchronous for FAR_SECONDS.
 
-Where the host is not asynchronous, every call blocks, and single keys are read one by one.
+On a host that is not asynchronous, every call blocks, and single keys are read one by one.
 
 In another guest than this project's::
 
@@ -50,10 +49,10 @@ from kv_batch.reachability import Instance, not_made
 from kv_batch.translation import NO_BATCH_READS, store_error
 
 MAX_CONCURRENT_WRITES = 128
-"""Single keys that are written at once, where the host's functions for them are asynchronous."""
+"""The maximum number of single keys that are written concurrently, on an asynchronous host."""
 
 NEAR = 0.005
-"""Seconds that a blocking read of one key may take."""
+"""Seconds that a blocking read of one key may take on a store that is near."""
 
 SLOW_READS = 3
 FAR_SECONDS = 60.0
@@ -64,7 +63,7 @@ async def _sleep(seconds: float) -> None:
 
 
 class Wit:
-    """The generated modules of a guest, and the stores that are open through them."""
+    """The generated modules of a guest, and the stores that are being opened through them."""
 
     def __init__(
         self, store: Any, batch: Any, err: type[Exception], asynchronous: Asynchronous | None = None
@@ -75,7 +74,7 @@ class Wit:
             store: `wasi:keyvalue/store@0.2.0-draft2`.
             batch: `wasi:keyvalue/batch@0.2.0-draft2`.
             err: `componentize_py_types.Err`, the exception that carries the host's error in its `value`.
-            asynchronous: What an asynchronous host has besides; None on another.
+            asynchronous: The functions of an asynchronous host; None on any other host.
         """
         self.store = store
         self.batch = batch
@@ -87,7 +86,7 @@ class Wit:
 
 
 async def open_bucket(wit: Wit, label: str) -> WitBucket:
-    """The store of that label.
+    """Opens the store with that label.
 
     Raises:
         StoreNotGranted, NoSuchStore, StoreUnreachable, StoreFailed: as the host says.
@@ -131,7 +130,7 @@ class WitBucket:
         return self._wit.clock
 
     async def open(self) -> None:
-        """Opens the store. One that is open is not opened again.
+        """Opens the store, unless it is open.
 
         Raises:
             StoreNotGranted, NoSuchStore, StoreUnreachable, StoreFailed: as the host says.
@@ -164,7 +163,7 @@ class WitBucket:
         values: list[bytes | None] = []
         for outcome in outcomes:
             if isinstance(outcome, StoreError):
-                # Of several, one that is not for the whole store alike says more.
+                # Of several errors, one of a single key says more than one of the whole store.
                 raise next((each for each in outcomes if isinstance(each, StoreFailed)), outcome)
             values.append(outcome)
         return values
@@ -215,17 +214,17 @@ class WitBucket:
         return self._learned.batch_reads.known(self._wit.clock.now())
 
     def _few(self, count: int) -> AsyncStore | None:
-        """The store, where so few are better written one by one, side by side: on Redis.
+        """The store for concurrent writes of single keys, if that is better for so few: on Redis.
 
-        A call for all of them would be one command, but it blocks the instance; should the connection be
-        lost just then, Spin's client for it keeps the call, and every request of the instance, for a minute
-        or two.
+        One call for all of them would be a single command, but it blocks the instance. If the connection is
+        lost in that moment, Spin's client holds the call, and with it every request of the instance, for one
+        or two minutes.
         """
         few = count <= MAX_CONCURRENT_WRITES and self._batches() is False
         return self._async if few else None
 
     async def _blocking(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
-        """What comes of one call that blocks the instance, of which the host's bucket is handed to it."""
+        """The result of one call that blocks the instance. It is passed the bucket of the host."""
         if self._reachable is None:
             return self._call(call, key)
         if self._batches():
@@ -266,14 +265,14 @@ class WitBucket:
         return self._bucket
 
     def _learn(self, bucket: Any) -> None:
-        """Finds out whether the store reads in batches: which calls are made depends on it."""
+        """Learns whether the store reads in batches, which decides the calls that are made."""
         reads = self._learned.batch_reads
         if reads.work is not None:
             return
         try:
             self._wit.batch.get_many(bucket, [PROBE_KEY, f"{PROBE_KEY}?"])
         except self._wit.err as error:
-            # Any other error may be an accident: then it stays unknown.
+            # Any other error may be transient, and teaches nothing.
             if NO_BATCH_READS.search(store_error(error.value).reason):  # type: ignore[attr-defined]
                 reads.never(self._wit.clock.now())
         else:

@@ -1,4 +1,4 @@
-"""A set_many or delete_many under way: what became of each key, and what a refused call teaches."""
+"""set_many and delete_many, call by call: the outcome of each key, and what a refused call teaches."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from kv_batch.errors import BatchFailed, KeysFailed, NoSuchStore, StoreBusy, Sto
 from kv_batch.retry import HOPELESS, SMALLER, Retry
 
 MAX_CALL_BYTES = 8 * 1024 * 1024
-"""Bytes of values after which a call is full. A call holds at least one pair, whatever its size."""
+"""The maximum size of the values of one call in bytes. A single pair may be larger."""
 
 ISOLATION_SECONDS = 60.0
-"""Seconds for which a write looks for the keys that are refused while no call is taken. What it has not
-tried then is not attempted: a store that refuses each key by itself is asked 20,000 times for 10,000 keys."""
+"""Seconds for which a write isolates refused keys while no call is accepted. Keys that have not been tried by
+then are not attempted: isolating takes 20,000 calls for 10,000 keys that are each refused."""
 
 Range = tuple[int, int]
-"""The items of a batch from one index up to, and without, another."""
+"""The items of a batch from one index up to, but not including, another."""
 
 
 def by_bytes(pairs: Sequence[tuple[str, bytes]], values: dict[str, bytes]) -> Iterator[Range]:
-    """The pairs, in runs of at most MAX_CALL_BYTES."""
+    """Splits the pairs into ranges of at most MAX_CALL_BYTES of values."""
     if sum(map(len, values.values())) <= MAX_CALL_BYTES:
         yield 0, len(pairs)
         return
@@ -40,7 +40,12 @@ Item = TypeVar("Item")
 
 @dataclass
 class _Refusal:
-    """A call that was refused: of how many items, and how many of its halves have been taken whole."""
+    """A refused call.
+
+    Attributes:
+        size: The number of its items.
+        halves_taken: How many of its halves have been accepted whole.
+    """
 
     size: int
     halves_taken: int = 0
@@ -48,20 +53,20 @@ class _Refusal:
 
 @dataclass
 class Write(Generic[Item]):
-    """One set_many or delete_many under way: what became of each key so far.
+    """One set_many or delete_many, and the outcome of each key so far.
 
-    A call that fails is made again in halves, down to single keys. After a key that failed by itself, and
-    then after the 2nd, 4th, 8th … failure without a call taken, the store is tested (`_test`).
+    A failed call is retried in halves, down to single keys. After the 1st, 2nd, 4th, 8th … key that failed by
+    itself with no call accepted in between, the store is tested (`_test`).
 
     Attributes:
         bucket: The store.
         call: The host call.
         key_of: The key of one item.
-        limit: The most items that a call may hold, as learned.
-        items: The batch, no key twice.
-        applied: Items whose call worked.
-        failed: The reason of each key that failed by itself.
-        unknown_state: Keys that were in a call with others that failed, with its reason.
+        limit: The learned maximum number of items of a call.
+        items: The batch, without repeated keys.
+        applied: The items of the calls that succeeded.
+        failed: Key to reason, of the keys that failed in a call of their own.
+        unknown_state: Key to reason, of the keys that were in a failed call with others.
         cause: The last error of a key that failed by itself, or of the store.
     """
 
