@@ -8,14 +8,14 @@ from kv_batch.bucket import Bucket
 
 
 class Host(Protocol):
-    """What the gateway needs of the host that it runs on."""
+    """The host that the gateway runs on."""
 
     def config(self, name: str) -> str | None:
-        """The value of a variable of the component (`spin.toml`); None where it is not declared."""
+        """The value of a variable of the component (`spin.toml`), or None if it is not declared."""
         ...
 
     async def open(self, label: str) -> Bucket:
-        """The store of that label.
+        """Opens the store with that label.
 
         Raises:
             StoreNotGranted, NoSuchStore, StoreFailed: as the host says.

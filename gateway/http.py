@@ -1,7 +1,7 @@
-"""HTTP as the gateway sees it: a request, the body behind it, an answer.
+"""HTTP messages as the gateway sees them: a request with its body, and a response.
 
-The seam to the hosts. An adapter (`app.py` under Spin, `guests/embedded.py` elsewhere) makes a `Request`
-of what its host gives it and sends the `Response` back; nothing here knows either host.
+Each entry (`app.py` for Spin, `guests/embedded.py` for the embedded host) converts the messages of its host
+to and from these types.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ from typing import Protocol
 
 
 class BodyCutShort(Exception):
-    """The client broke off before its body was complete; what was read of it must not be trusted."""
+    """The connection closed before the body was complete. The part that was read must not be used."""
 
 
 class Body(Protocol):
     """The body of a request, read as it arrives."""
 
     async def read(self) -> bytes:
-        """The next chunk, of any length; empty at the end, and again each time after it.
+        """The next chunk, of any length. Empty at the end of the body, and on every later call.
 
         Raises:
-            BodyCutShort: the client broke off.
+            BodyCutShort: the connection closed before the end of the body.
         """
         ...
 
     async def grew(self, size: int) -> None:
-        """Tells the host that so many bytes were made of what was read. The bytes that came say little of the
-        work that they are: a host whose requests share an instance lets the others have a turn in between."""
+        """Reports that `size` bytes were unpacked from the chunks read so far.
+
+        A few packed bytes may be much work, so a host whose requests share an instance yields to the others
+        here.
+        """
         ...
 
 
@@ -37,10 +40,11 @@ class Request:
     """One request.
 
     Attributes:
-        method: As sent: methods are case-sensitive (RFC 9110 section 9.1).
-        target: The path with its query, as in the request line: nothing decoded.
-        headers: By name in lower case; a repeated one joined with ", " (RFC 9110 section 5.3).
-        body: What follows the head.
+        method: As sent. Methods are case-sensitive (RFC 9110 section 9.1).
+        target: The path with its query, as in the request line, not decoded.
+        headers: Values by name in lower case. The values of a repeated header are joined with ", " (RFC 9110
+            section 5.3).
+        body: The body.
     """
 
     method: str
@@ -50,26 +54,27 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target up to its query, undecoded."""
+        """The target up to its query, not decoded."""
         return self._sent.partition("?")[0]
 
     @property
     def query(self) -> str:
-        """What follows the first `?` of the target, undecoded; empty without one."""
+        """The part of the target after the first `?`, not decoded; empty if there is none."""
         return self._sent.partition("?")[2]
 
     @property
     def _sent(self) -> str:
         """The target without a fragment.
 
-        A `#` begins a fragment, which is no part of a target (RFC 9112 section 3.2). Clients drop it before
-        they send, and Spin drops it of what it receives. Hosts that pass it on get the same answer.
+        A `#` begins a fragment, which is not part of a target (RFC 9112 section 3.2). Clients remove it
+        before they send, and Spin removes it from the targets it receives. Removing it here makes all hosts
+        agree.
         """
         return self.target.partition("#")[0]
 
 
 def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
-    """The headers of a request by lower-case name; bytes are taken as latin-1, which loses none."""
+    """Headers by lower-case name. Values are decoded as latin-1, which preserves every byte."""
     headers: dict[str, str] = {}
     for name, raw in fields:
         name, value = name.lower(), raw.decode("latin-1")
@@ -78,7 +83,7 @@ def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
 
 
 class Chunks(Protocol):
-    """The body of an answer that is made as it is sent; an async generator is one."""
+    """The body of a streamed response. An async generator is one."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
@@ -89,13 +94,13 @@ class Chunks(Protocol):
 
 @dataclass(frozen=True)
 class Response:
-    """One answer.
+    """One response.
 
     Attributes:
         status: The status code.
-        headers: Names in lower case. A buffered answer has its `content-length` among them.
-        body: All of it, or the chunks of it as they come. Whoever takes it closes it (`aclose`), also unread
-            or half read; until then it may read the body of the request.
+        headers: Names in lower case, and values. A buffered response has a `content-length`.
+        body: The whole body, or its chunks. The receiver must close the chunks (`aclose`), even unread or
+            half read. Until then they may read the body of the request.
     """
 
     status: int

@@ -1,7 +1,7 @@
-"""What is kept of a request: where its time went, and the one line that the log has of it.
+"""The record of a request: its phases, and its one line in the log.
 
-The log is stderr, a JSON object a line. It names no key, no value and no token: an error that nobody foresaw
-is logged as where it was raised and what kind it is, without its message, which may quote what was sent.
+The log goes to stderr, one JSON object per line. It contains no key, no value and no token. Of an unforeseen
+error it contains the traceback and the type, but not the message, which may quote the request.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ _TRACE_PARENT = re.compile(
 )
 
 LONGEST_NAME = 100
-"""Characters of a method or a store's name that the log has."""
+"""The maximum length of a method or a store name in the log, in characters."""
 
 
 class Record:
-    """One request as the log has it. A request is in one phase at a time, from "decode" on.
+    """The record of one request. A request is in one phase at a time, starting with "decode".
 
     Attributes:
-        request_id: The client's `x-request-id`, or one of our own where that cannot be used.
-        trace_id: That of a valid `traceparent`, 32 hexadecimal digits; None without one.
+        request_id: The `x-request-id` of the client, or a generated one if that is missing or invalid.
+        trace_id: The trace id of a valid `traceparent`, 32 hexadecimal digits; otherwise None.
         method: As sent.
-        authenticated: Whether the caller sent a token of this gateway's.
-        route: The path as the API has it, `/v1/{store}/get-many`; None until it is known.
-        store: The label of the store; None until the caller may know of it.
-        keys: How many keys or pairs were asked for, written or answered, repeats included.
-        received, sent: Bytes of the two bodies, as they go over the wire.
-        status: That of the answer.
-        problem: The code of what went wrong, also where the answer had begun; None where nothing did.
-        host_calls: How often the store's host was called.
-        retries: How many of these calls were made again, since the store was busy.
+        authenticated: Whether the caller sent a valid token.
+        route: The route in the notation of the API, `/v1/{store}/get-many`; None until it is known.
+        store: The label of the store; None until the caller was authorized.
+        keys: The number of keys or pairs requested, written or answered, with repeats.
+        received, sent: The sizes of the two bodies in bytes, as transferred.
+        status: The status of the response.
+        problem: The code of the problem, even if the response had begun; None without a problem.
+        host_calls: The number of calls to the host of the store.
+        retries: The number of these calls that were retries.
     """
 
     def __init__(self, method: str, headers: Mapping[str, str]) -> None:
@@ -68,25 +68,25 @@ class Record:
         self._since = self._start = time.perf_counter()
 
     def enter(self, phase: Phase) -> Phase:
-        """Begins another phase; returns the one that it ends."""
+        """Begins a phase. Returns the phase that it ends."""
         now = time.perf_counter()
         self._seconds[self._phase] += now - self._since
         before, self._phase, self._since = self._phase, phase, now
         return before
 
     def server_timing(self) -> str:
-        """The phases so far, in milliseconds, for the header of that name."""
+        """The value of the `server-timing` header: the phases so far, in milliseconds."""
         self.enter(self._phase)
         return ", ".join(
             f"{phase};dur={self._milliseconds(phase)}" for phase in ("decode", "store", "encode")
         )
 
     def record_traceback(self, error: BaseException) -> None:
-        """Keeps where an error of ours was raised, for the log."""
+        """Records the traceback of an unforeseen error for the log."""
         self._raised = "".join(_frames(error))
 
     def log(self) -> None:
-        """Writes the line. The request is over."""
+        """Writes the line at the end of the request."""
         self.enter(self._phase)
         line = {
             "request_id": self.request_id,
@@ -109,7 +109,7 @@ class Record:
         }
         if self._raised is not None:
             line["traceback"] = self._raised
-        with suppress(OSError, ValueError):  # a log that cannot be written is no reason to fail
+        with suppress(OSError, ValueError):  # the request succeeds even if the log cannot be written
             sys.stderr.write(json.dumps(line) + "\n")
 
     def _milliseconds(self, phase: Phase) -> float:
@@ -117,7 +117,7 @@ class Record:
 
 
 class CountedBody:
-    """The body of a request, its bytes counted."""
+    """The body of a request that counts its bytes."""
 
     def __init__(self, body: Body, record: Record) -> None:
         self._body = body
@@ -133,9 +133,9 @@ class CountedBody:
 
 
 class LoggedBody:
-    """The body of an answer as it is made. Closed, the request is over, and logged.
+    """The body of a streamed response. Closing it ends and logs the request.
 
-    No generator: one that is closed before its first step would not notice.
+    It is not a generator, since closing a generator before its first step runs none of its code.
     """
 
     def __init__(self, chunks: Chunks, record: Record) -> None:
@@ -164,9 +164,9 @@ class LoggedBody:
 
 
 def trace_id(traceparent: str) -> str | None:
-    """The trace that a request belongs to (W3C Trace Context, section 3.2); None where the header is invalid.
+    """The trace id of a `traceparent` header (W3C Trace Context, section 3.2), or None if it is invalid.
 
-    A version other than 00 may have more behind the four fields.
+    A version other than 00 may have further fields.
     """
     match = _TRACE_PARENT.fullmatch(traceparent)
     if match is None or (match[1] == "00" and match[3]):
@@ -175,7 +175,7 @@ def trace_id(traceparent: str) -> str | None:
 
 
 def _frames(error: BaseException) -> Iterator[str]:
-    """The traceback of an error and of what led to it, without what they say."""
+    """The traceback of an error and of its causes, without their messages."""
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if cause is not None:
         yield from _frames(cause)

@@ -1,4 +1,4 @@
-"""The open stores of an instance, and the writes as every route makes them."""
+"""The open stores of an instance, and the operations of one request on one store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 
 
 class Stores:
-    """The stores of a host, each opened once, and again when the host has lost it."""
+    """The stores of a host. Each is opened once, and again if the host has lost it."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -46,13 +46,13 @@ class Contract(Protocol[Items]):
 
 @dataclass(frozen=True)
 class Write(Generic[Item]):
-    """set-many or delete-many, of pairs or of keys.
+    """One of the two writes: set-many of pairs, or delete-many of keys.
 
     Attributes:
-        contract: The operation itself, of `kv_batch.batch`.
-        key_of: The key of an item.
-        decode_lines: The items of a block of NDJSON.
-        counted: What an answer calls the items.
+        contract: The function of `kv_batch.batch`.
+        key_of: Returns the key of an item.
+        decode_lines: Decodes the items of a block of NDJSON.
+        counted: The name of the items in an answer.
     """
 
     contract: Contract[list[Item]]
@@ -66,7 +66,7 @@ DELETE: Final[Write[str]] = Write(delete_many, str, ndjson.decode_key_lines, "ke
 
 
 class _Counted:
-    """A bucket whose calls are counted for one request."""
+    """A bucket that counts its host calls in the record of one request."""
 
     def __init__(self, bucket: Bucket, record: Record) -> None:
         self._bucket = bucket
@@ -107,10 +107,13 @@ class _Counted:
 
 @dataclass(frozen=True)
 class Store:
-    """A store, as a request reaches it by its label.
+    """A store, as seen by one request.
 
     Attributes:
-        retry: How the request bears a busy store.
+        label: The label of the store.
+        stores: The open stores of the instance.
+        record: The record of the request.
+        retry: The retry policy of the request.
     """
 
     label: str
@@ -119,10 +122,10 @@ class Store:
     retry: Retry = field(default_factory=Retry)
 
     async def do(self, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
-        """Does something with the bucket.
+        """Runs an operation on the bucket.
 
         Raises:
-            StoreError: it cannot be opened; and whatever the operation raises.
+            StoreError: the store cannot be opened. Errors of the operation are passed on.
         """
         before = self.record.enter("store")
         try:
@@ -135,7 +138,7 @@ class Store:
         """Sets pairs, or deletes keys.
 
         Raises:
-            BatchFailed: a part was not done, or nothing, since the store could not even be opened.
+            BatchFailed: the write was not done whole, or the store could not be opened.
             NoSuchStore, StoreNotGranted: nothing was done.
         """
         self.record.keys += len(items)

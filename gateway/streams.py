@@ -1,7 +1,7 @@
-"""The operations on streams: NDJSON in, NDJSON out, and never more of either held than a part.
+"""Operations on streams of NDJSON, which hold no more than one part of a stream in memory.
 
-A part goes to the store before the next one is taken from the client, and to the client before the next one
-is read from the store. That is the back-pressure, and the reason that memory does not grow.
+A part is written to the store before the next one is read from the client, and sent to the client before the
+next one is read from the store. This back-pressure bounds the memory of a request.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGrante
 from kv_batch.reading import GROWTH, Read
 
 PART_BYTES = 1024 * 1024
-"""Bytes of keys and values, about, that are read from a store at a time."""
+"""The approximate size in bytes of the keys and values that are read from a store at a time."""
 
 FLUSH_BYTES = 4 * 1024 * 1024
-"""Bytes of lines after which they are written, however few they are."""
+"""The size of lines in bytes at which they are written, however few they are."""
 
 Item = TypeVar("Item")
 Blocks = AsyncIterator[ndjson.Lines[Item]]
@@ -30,10 +30,10 @@ Blocks = AsyncIterator[ndjson.Lines[Item]]
 
 
 async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) -> int:
-    """set-many or delete-many of a body of any length; returns how many lines were applied: all.
+    """set-many or delete-many of a body of any length. Returns the number of lines.
 
     Raises:
-        StreamFailed: a line was bad, the body was cut short, or the store failed. It says how far it came.
+        StreamFailed: a line is invalid, the body was cut short, or the store failed.
         NoSuchStore, StoreNotGranted: nothing was done.
     """
     writer = _LineWriter(store, write)
@@ -49,7 +49,7 @@ async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) ->
                 size = 0
             elif writer.held >= MOST_KEYS:
                 await writer.flush(full_calls=True)
-                size = lines.size  # what is left is of this block
+                size = lines.size  # the remaining lines are of this block
     except Problem as problem:
         await writer.flush()
         raise writer.failure(problem) from problem
@@ -60,13 +60,13 @@ async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) ->
 
 
 class _LineWriter(Generic[Item]):
-    """The lines of one body on their way into the store.
+    """Writes the lines of one body to a store, many lines per call.
 
     Attributes:
-        applied: How many lines were applied.
-        failed: (key, reason) of those that failed, each by itself.
-        resume_line: The first line that is neither applied nor in `failed`; None while there is none.
-        cause: The last error of the store; None while there is none.
+        applied: The number of lines that were applied.
+        failed: (key, reason) of the keys that failed by themselves.
+        resume_line: The first line that is neither applied nor in `failed`; None if there is none.
+        cause: The last error of the store; None if there is none.
     """
 
     def __init__(self, store: Store, write: Write[Item]) -> None:
@@ -81,7 +81,7 @@ class _LineWriter(Generic[Item]):
 
     @property
     def held(self) -> int:
-        """How many lines were taken and not yet written."""
+        """The number of lines that were taken but not yet written."""
         return len(self._items)
 
     def take(self, lines: ndjson.Lines[Item]) -> None:
@@ -92,11 +92,14 @@ class _LineWriter(Generic[Item]):
         return StreamFailed(cause, self.applied, self.failed, self.resume_line)
 
     async def flush(self, *, full_calls: bool = False) -> None:
-        """Writes all lines taken, or as many as make full calls; what is left is then of the last block.
+        """Writes all lines taken.
+
+        Args:
+            full_calls: Write only as many lines as make full host calls. The rest is of the last block.
 
         Raises:
-            StreamFailed: no more should be sent.
-            NoSuchStore, StoreNotGranted: nothing was done, with this or any line before.
+            StreamFailed: the store failed, and no more lines should be taken.
+            NoSuchStore, StoreNotGranted: nothing was done so far.
         """
         if not self._items:
             return
@@ -108,8 +111,8 @@ class _LineWriter(Generic[Item]):
             await self._store.write(self._write, items)
         except BatchFailed as error:
             self._take_note(items, list(chain.from_iterable(blocks)), error)
-            # Keys that cannot be written are no reason to stop, as long as all of them can be named; a store
-            # that was given up is.
+            # Go on after keys that are refused, as long as all of them can be reported. Stop if the store
+            # itself failed.
             if self.resume_line is not None or len(self.failed) >= MAX_REPORTED_FAILURES:
                 raise self.failure(error.cause) from error
         except (NoSuchStore, StoreNotGranted) as error:
@@ -134,12 +137,12 @@ class _LineWriter(Generic[Item]):
 
 
 async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> AsyncGenerator[bytes, None]:
-    """get-many of a body of any length: the pairs of its lines, as lines in the same order.
+    """get-many of a body of any length: one line for each of its lines, in the same order.
 
-    What has arrived is answered before more is awaited.
+    Lines that have arrived are answered before more are awaited.
 
     Raises:
-        Problem: a line is bad, or the body was cut short; the lines before it are answered.
+        Problem: a line is invalid, or the body was cut short. The lines before it have been answered.
         StoreError: as get_many.
     """
     read = Read([], PART_BYTES, store.retry)
@@ -151,7 +154,7 @@ async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> 
 
 
 async def read_keys(store: Store, keys: list[str], always_base64: bool) -> AsyncGenerator[bytes, None]:
-    """get-many of some keys, as lines in their order.
+    """get-many of a list of keys, as lines in their order.
 
     Raises:
         StoreError: as get_many.
@@ -163,11 +166,11 @@ async def read_keys(store: Store, keys: list[str], always_base64: bool) -> Async
 async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerator[bytes, None]:
     """Every pair whose key starts with `prefix`, as lines sorted by key.
 
-    The keys are those that are there at the start, the values those that are there when their part is read.
-    A key deleted in between is left out.
+    The keys are listed at the start, and each value is read when its part is due. A key that is deleted in
+    between is left out.
 
     Raises:
-        StoreError: the keys cannot be listed, or a part of the values not be read.
+        StoreError: the keys cannot be listed, or values cannot be read.
     """
     keys = await store.do(lambda bucket: list_keys(bucket, prefix, retry=store.retry))
     read = Read(keys, PART_BYTES, store.retry)
@@ -186,7 +189,7 @@ async def _read(
     read.go_on(keys)
     while read.left:
         values = await store.do(read.next)
-        # A key that comes again in a part was asked for once, and is answered each time.
+        # A key that is repeated within a part was requested once, and is answered each time.
         for run in [values] if len(values) == len(read.part) else _runs(read.part, values):
             for piece in _pieces(run, read.size):
                 for chunk in _lines(store, piece, always_base64):
@@ -206,8 +209,10 @@ def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) ->
 
 
 def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, bytes | None]]:
-    """The pairs of a part, cut where the values turned out much larger than those before them: an answer
-    takes several times its size while it is made."""
+    """Splits a part whose values turned out much larger than those before it.
+
+    Encoding takes several times the size of the values in memory.
+    """
     if size <= GROWTH * PART_BYTES:
         if pairs:
             yield pairs
@@ -225,7 +230,7 @@ def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, byt
 
 
 def _runs(keys: Sequence[str], values: dict[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:
-    """The pairs of the keys in their order, cut where one comes again."""
+    """The pairs of the keys in their order, split where a key is repeated."""
     run: dict[str, bytes | None] = {}
     for key in keys:
         if key in run:
