@@ -21,7 +21,7 @@ _ALLOWS: dict[Scope, frozenset[Scope]] = {
 
 
 _PORTS = {"http": "80", "https": "443"}
-"""The port of an origin that names none."""
+"""The default port of each scheme."""
 
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
 _BLANKS = " \t"
@@ -29,10 +29,10 @@ _BLANKS = " \t"
 
 
 def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
-    """What a caller may do: "read", or "write" (which includes reading).
+    """The scope of a caller: "read", or "write", which includes "read".
 
     Args:
-        headers: Those of the request, by name in lower case, as latin-1.
+        headers: The headers of the request by lower-case name, decoded as latin-1.
         access: The settings.
 
     Raises:
@@ -53,7 +53,7 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
         )
     scheme, _, token = authorization.strip(_BLANKS).partition(" ")
     given = token.strip(_BLANKS).encode("latin-1")
-    # Both are compared, always: the time says nothing of which one came close.
+    # Always compare with both tokens, so that the time does not depend on which one is close.
     may_write = _same(given, access.write_token)
     may_read = _same(given, access.read_token)
     if scheme.lower() != "bearer":
@@ -66,8 +66,10 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
 
 
 def require(scope: Scope, needed: Scope) -> None:
-    """Raises:
-    Problem: `forbidden`, where a caller with `scope` needs more.
+    """Checks that a scope suffices.
+
+    Raises:
+        Problem: `forbidden`, if it does not.
     """
     if needed not in _ALLOWS[scope]:
         raise Problem(
@@ -78,9 +80,11 @@ def require(scope: Scope, needed: Scope) -> None:
 
 
 def _refuse_pages(headers: Mapping[str, str], access: Access) -> None:
-    """Raises:
-    Problem: `forbidden`, where a request without a token comes from a page that another origin has served
-        (https://www.w3.org/TR/fetch-metadata/, RFC 6454 section 7), or names a host that is not allowed.
+    """Checks that a request without a token was not sent by a page of another origin
+    (https://www.w3.org/TR/fetch-metadata/, RFC 6454 section 7).
+
+    Raises:
+        Problem: `forbidden`, if a browser says so, or if the request names a host that is not allowed.
     """
     host = headers.get("host", "").strip(_BLANKS).lower()
     site = headers.get("sec-fetch-site")
@@ -97,9 +101,9 @@ def _refuse_pages(headers: Mapping[str, str], access: Access) -> None:
 
 
 def _is_own(origin: str, host: str) -> bool:
-    """Whether the origin has the host and the port that the request was sent to.
+    """Whether an origin has the host and port that the request was addressed to.
 
-    The scheme is not compared: a proxy in front may have ended the TLS.
+    The scheme is not compared, since TLS may end at a proxy in front.
     """
     match = _ORIGIN.fullmatch(origin)
     if match is None:  # "null": a sandboxed page, a file, a redirect

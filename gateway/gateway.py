@@ -26,18 +26,18 @@ from kv_batch.batch import Retry
 
 
 class Gateway:
-    """The gateway over one host. One serves all requests of an instance, many of them at once."""
+    """The gateway over one host. One object serves all requests of an instance concurrently."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._stores = Stores(host)
-        # Read once an instance; a bad value is read again, and told again, at each request.
+        # Read once per instance. An invalid value is read again, and reported again, on each request.
         self._access: Access | None = None
         self._limits: Limits | None = None
         self._retry_seconds: float | None = None
 
     async def handle(self, request: Request) -> Response:
-        """The answer to a request. Whatever goes wrong is an answer too: no exception leaves."""
+        """Handles a request. Every error becomes a response: no exception leaves this method."""
         record = Record(request.method, request.headers)
         try:
             response = await self._route(replace(request, body=CountedBody(request.body, record)), record)

@@ -1,4 +1,4 @@
-"""The routes of `/v1/{store}`: each decodes its request, does its operation, and encodes the answer."""
+"""The routes of `/v1/{store}`. Each decodes its request, runs its operation, and encodes the response."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from kv_batch.batch import list_keys, read_parts
 from kv_batch.bucket import Bucket
 
 PAGE = 1_000
-"""Keys on a page of the list, unless asked otherwise."""
+"""The default number of keys of a page of the list."""
 
 LONGEST_PAGE = 10_000
-"""The most keys that may be asked for in one page."""
+"""The maximum number of keys of a page of the list."""
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request to one store, as the routes get it."""
+    """One request to one store."""
 
     request: Request
     store: Store
@@ -43,11 +43,11 @@ class Call:
 
     @property
     def media_type(self) -> str:
-        """The body's, without its parameters; empty where none is named."""
+        """The media type of the body without parameters; empty if there is none."""
         return media_type(self.request.headers.get("content-type", ""))
 
     def answers_in(self, *offered: str) -> str:
-        """Which of the types the client would rather have; the first, if it does not say."""
+        """The media type that the client prefers of those offered; the first one if it has no preference."""
         return preferred(self.request.headers.get("accept", ""), offered)
 
 
@@ -146,12 +146,11 @@ ROUTES: dict[str | None, dict[str, tuple[Scope, Route]]] = {
     "set-many": {"POST": ("write", post_set_many)},
     "delete-many": {"POST": ("write", post_delete_many)},
 }
-"""What follows `/v1/{store}/` (None: nothing, and no slash), then the method, to the scope that it needs
-and what answers it."""
+"""By path behind `/v1/{store}/` (None without one) and method: the required scope and the handler."""
 
 
 async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Response:
-    """The values of keys that are all there: buffered as JSON, or streamed as NDJSON."""
+    """Answers get-many of a list of keys: buffered as JSON, or streamed as NDJSON."""
     if call.answers_in(JSON, NDJSON) == NDJSON:
         return await _streamed(call, streams.read_keys(call.store, keys, always_base64))
     most = call.limits.answer_bytes
@@ -160,7 +159,7 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
         values: dict[str, bytes | None] = {}
         size = 0
         async for part in read_parts(bucket, keys, retry=call.store.retry):
-            # The answer cannot be smaller than what it holds: a too large one is refused early.
+            # An answer is at least as large as its values, so one that is too large is refused early.
             size += sum(map(len, filter(None, part.values())))
             if size > most:
                 raise _answer_too_large(most)
@@ -193,7 +192,7 @@ async def _write_lines(call: Call, body: Body, write: Write[Item], ended: bool) 
 
 
 async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
-    """The keys of an NDJSON body that is to be answered in JSON: no more than a JSON body may have."""
+    """The keys of an NDJSON body that is answered in JSON, which may have no more keys than a JSON body."""
     keys: list[str] = []
     async for lines in blocks:
         if lines.problem is not None:
@@ -204,7 +203,7 @@ async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
 
 
 def _open_body(call: Call, *types: str) -> Body:
-    """The body, unpacked as it is read, if it is of one of the types."""
+    """The body, which is unpacked as it is read, if its media type is one of `types`."""
     if call.media_type not in types:
         named = f"not {call.media_type[:100]!r}" if call.media_type else "and none is named"
         raise Problem(
@@ -246,7 +245,7 @@ async def _read_form(call: Call, body: Body) -> list[Pair]:
 
 
 async def _chunks(call: Call, body: Body) -> AsyncIterator[bytes]:
-    """The body, up to the limit; one that says that it is longer is refused unread."""
+    """The chunks of the body, up to the limit. A body with a larger content-length is refused unread."""
     limit = call.limits.body_bytes
     declared = call.request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
@@ -306,7 +305,7 @@ def _get_many_of(call: Call) -> str:
 
 
 def _encoding(query: dict[str, list[str]]) -> bool:
-    """Whether every value is asked for as base64."""
+    """Whether the query asks for every value as base64."""
     encoding = single(query, "encoding")
     if encoding not in (None, "base64"):
         raise malformed("encoding", "must be base64 if given")
@@ -314,7 +313,7 @@ def _encoding(query: dict[str, list[str]]) -> bool:
 
 
 def _is_true(query: dict[str, list[str]], name: str) -> bool:
-    """Whether a parameter that is true or absent is true."""
+    """Whether a parameter is given as true. It must be true if given."""
     value = single(query, name)
     if value not in (None, "true"):
         raise malformed(name, "must be true if given")
@@ -331,7 +330,7 @@ def _buffered(body: bytes, content_type: str = JSON) -> Response:
 
 
 async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None]) -> Response:
-    """The chunks as they come, once the first is there: until then a failure has a status of its own."""
+    """A streamed response. It begins with the first chunk: a failure before it has a status of its own."""
     first = await anext(chunks, b"")
     headers = [("content-type", NDJSON), ("vary", "accept, accept-encoding")]
     body = _rest(first, chunks, call.record)
@@ -344,13 +343,13 @@ async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None]) -> Response
 async def _rest(
     first: bytes, chunks: AsyncGenerator[bytes, None], record: Record
 ) -> AsyncGenerator[bytes, None]:
-    """The whole of an answer that has begun. What then goes wrong is its last line."""
+    """The chunks of a response that has begun. An error from here on becomes its last line."""
     try:
         if first:
             yield first
         async for chunk in chunks:
             yield chunk
-    except Exception as error:  # noqa: BLE001 - cut short, the answer would look whole
+    except Exception as error:  # noqa: BLE001 - otherwise the response would look complete
         yield line(error, record)
     finally:
         await chunks.aclose()
