@@ -142,7 +142,7 @@ class WitBucket:
 
     async def get(self, key: str) -> bytes | None:
         if self._reachable is None:
-            value: bytes | None = await self._blocking(lambda bucket: bucket.get(key), key)
+            value: bytes | None = self._call(lambda bucket: bucket.get(key), key)
             return value
         if self._batches() is not True or self.clock.now() < self._far_until:
             return (await self.get_each([key]))[0]

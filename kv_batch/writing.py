@@ -126,8 +126,7 @@ class Write(Generic[Item]):
         try:
             await self.call(items)
         except StoreBusy as error:
-            if error.made:
-                self._mark_unknown(self.items[start:end], error)
+            self._mark_unknown(items, error)
             return await self._busy(error, start, end, began)
         except KeysFailed as error:
             return await self._keys_failed(error, start, end, began)
@@ -173,8 +172,7 @@ class Write(Generic[Item]):
             if isinstance(failure, StoreBusy):
                 busy = failure
                 again.append(item)
-                if failure.made:
-                    self._mark_unknown([item], failure)
+                self._mark_unknown([item], failure)
             elif isinstance(failure, HOPELESS):
                 gone = failure
             elif failure is not None:
@@ -200,6 +198,9 @@ class Write(Generic[Item]):
         self._isolate_until = min(self._isolate_until, self.bucket.clock.now() + ISOLATION_SECONDS)
 
     def _mark_unknown(self, items: Sequence[Item], error: StoreError) -> None:
+        """Keeps that a call with these items failed, unless no part of it was executed."""
+        if isinstance(error, StoreBusy) and not error.made:
+            return
         self.unknown_state.update(dict.fromkeys(map(self.key_of, items), error.reason))
 
     async def _call_failed(self, error: StoreError, start: int, end: int) -> bool:
@@ -234,8 +235,7 @@ class Write(Generic[Item]):
         try:
             await self.call([item])
         except StoreBusy as error:
-            if error.made:
-                self._mark_unknown([item], error)
+            self._mark_unknown([item], error)
             return await self._busy(error, end - 1, end, began)
         except StoreError as error:
             error = error.failed[self.key_of(item)] if isinstance(error, KeysFailed) else error
