@@ -37,7 +37,7 @@ def measure(name: str, tries: int) -> None:
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         engine = stack.enter_context(ENGINES[name](data))
-        link, engine = stack.enter_context(stack.enter_context(network(data)).before(engine))
+        link, engine = stack.enter_context(network(engine, data))
         spins = stack.enter_context(spins_over(engine, data))
         spins.fill()
         for milliseconds in ROUND_TRIPS:

@@ -36,8 +36,9 @@ def why_not() -> str | None:
 @functools.cache
 def why_not_built() -> str | None:
     """The same, and builds toxiproxy where that was not done before."""
-    if BUILT.exists() or (missing := why_not()):
-        return None if BUILT.exists() else missing
+    missing = why_not()
+    if missing or BUILT.exists():
+        return missing
     environment = {**os.environ, "GOBIN": str(BUILT.parent)}
     command = ["go", "install", MODULE]
     made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -119,33 +120,27 @@ class Link:
             answer.raise_for_status()
 
 
-@dataclass(frozen=True)
-class Network:
-    """A toxiproxy that runs."""
+@contextmanager
+def network(engine: Engine, data: Path, round_trip: float = 0) -> Iterator[tuple[Link, Engine]]:
+    """A link to an engine, and that engine as Spin reaches it through the link.
 
-    _url: str
-
-    @contextmanager
-    def before(self, engine: Engine, round_trip: float = 0) -> Iterator[tuple[Link, Engine]]:
-        """A link to an engine, and that engine as Spin reaches it through the link."""
-        port = free_port()
-        proxy = {"name": str(port), "listen": f"127.0.0.1:{port}", "upstream": f"127.0.0.1:{engine.port}"}
-        httpx.post(f"{self._url}/proxies", json=proxy).raise_for_status()
-        with httpx.Client(base_url=f"{self._url}/proxies/{port}", timeout=30) as api:
+    Args:
+        engine: What is at its other end.
+        data: A directory for the log of toxiproxy.
+        round_trip: In seconds.
+    """
+    if missing := why_not_built():
+        raise RuntimeError(missing)
+    api_port, port = free_port(), free_port()
+    command = [str(BUILT), "-host", "127.0.0.1", "-port", str(api_port)]
+    proxies = f"http://127.0.0.1:{api_port}/proxies"
+    proxy = {"name": str(port), "listen": f"127.0.0.1:{port}", "upstream": f"127.0.0.1:{engine.port}"}
+    with running(command, api_port, data / "toxiproxy.log"):
+        httpx.post(proxies, json=proxy).raise_for_status()
+        with httpx.Client(base_url=f"{proxies}/{port}", timeout=30) as api:
             link = Link(port, api)
             link.distance(round_trip)
             yield link, _through(engine, port)
-        httpx.delete(f"{self._url}/proxies/{port}").raise_for_status()
-
-
-@contextmanager
-def network(data: Path) -> Iterator[Network]:
-    """toxiproxy, without any link yet."""
-    if missing := why_not_built():
-        raise RuntimeError(missing)
-    port = free_port()
-    with running([str(BUILT), "-host", "127.0.0.1", "-port", str(port)], port, data / "toxiproxy.log"):
-        yield Network(f"http://127.0.0.1:{port}")
 
 
 def _through(engine: Engine, port: int) -> Engine:

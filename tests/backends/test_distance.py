@@ -49,7 +49,7 @@ def far(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     data = tmp_path_factory.mktemp("far")
     with ExitStack() as stack:
         engine = stack.enter_context(ENGINES[name](data))
-        link, engine = stack.enter_context(stack.enter_context(network(data)).before(engine))
+        link, engine = stack.enter_context(network(engine, data))
         yield Far(link, Gateway(spin_over(engine, data, stack).url))
 
 
@@ -67,7 +67,7 @@ def timed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Link, Spin
     data = tmp_path_factory.mktemp("timed")
     with ExitStack() as stack:
         engine = stack.enter_context(redis(data))
-        link, engine = stack.enter_context(stack.enter_context(network(data)).before(engine))
+        link, engine = stack.enter_context(network(engine, data))
         spins = stack.enter_context(spins_over(engine, data))
         spins.fill()
         yield link, spins

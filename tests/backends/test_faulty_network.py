@@ -54,7 +54,7 @@ def away(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     data = tmp_path_factory.mktemp("away")
     with ExitStack() as stack:
         engine = stack.enter_context(ENGINES[name](data))
-        link, far = stack.enter_context(stack.enter_context(network(data)).before(engine, 0.002))
+        link, far = stack.enter_context(network(engine, data, 0.002))
         url = spin_over(far, data, stack).url
         yield Away(name, link, Gateway(url), url)
 

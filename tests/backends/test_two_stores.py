@@ -91,7 +91,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     data = tmp_path_factory.mktemp("both")
     with ExitStack() as stack:
         engine = stack.enter_context(ENGINES[name](data))
-        link, engine = stack.enter_context(stack.enter_context(network(data)).before(engine))
+        link, engine = stack.enter_context(network(engine, data))
         config = engine.runtime_config.replace("key_value_store.default", "key_value_store.cache")
         manifest = manifest_with('["default", "cache"]', data)
         url = spin_over(replace(engine, runtime_config=config), data, stack, manifest=manifest).url

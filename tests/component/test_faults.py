@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, note, settings
 
 from embedded.component import Component
+from tests.exchanges import Exchange
 from tests.faults import (
     BUSY,
     RESET,
@@ -46,26 +47,6 @@ class FaultyStores:
         return self.store if label == f"s{self.opened}" else None
 
 
-class Exchange:
-    """One request's body, and its answer."""
-
-    def __init__(self, body: dict[str, object]) -> None:
-        self.chunks = [json.dumps(body).encode(), b""]
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self.answer = b""
-
-    def read(self) -> bytes:
-        return self.chunks.pop(0)
-
-    def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self.status, self.headers = status, dict(headers)
-
-    def write(self, chunk: bytes) -> bool:
-        self.answer += chunk
-        return True
-
-
 class Client:
     """The component, asked without a server between."""
 
@@ -91,10 +72,11 @@ class Client:
                 model.check(Seen(store.backend, operation, number, outcome, store.calls, before, store.data))
 
 
-def _body(operation: Operation, number: int) -> dict[str, object]:
+def _body(operation: Operation, number: int) -> bytes:
     if operation.name != "set_many":
-        return {"keys": operation.asked}
-    return {"pairs": [{"key": key, "value": value.decode()} for key, value in operation.pairs(number)]}
+        return json.dumps({"keys": operation.asked}).encode()
+    pairs = [{"key": key, "value": value.decode()} for key, value in operation.pairs(number)]
+    return json.dumps({"pairs": pairs}).encode()
 
 
 def _outcome(exchange: Exchange, operation: Operation, store: FaultyStore) -> Outcome:

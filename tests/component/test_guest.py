@@ -15,6 +15,7 @@ import pytest
 
 from embedded.component import Component
 from embedded.store import FILE, Database, SqliteBucket
+from tests.exchanges import Exchange
 from tests.servers import ROOT, serving, why_not
 
 COMPONENTIZE = [sys.executable, "-c", "import sys, componentize_py; sys.exit(componentize_py.script())"]
@@ -62,24 +63,6 @@ def test_the_wheel_has_the_contract_alone(wheel: Path) -> None:
     assert modules == here
     assert "kv_batch/py.typed" in modules
     assert "Requires-Dist" not in metadata
-
-
-class Exchange:
-    """One request without a body, and its answer."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.answer = b""
-
-    def read(self) -> bytes:
-        return b""
-
-    def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
-        self.status = status
-
-    def write(self, chunk: bytes) -> bool:
-        self.answer += chunk
-        return True
 
 
 class Stores:

@@ -18,6 +18,7 @@ from wasmtime import WasmtimeError
 from embedded.component import REQUESTS, Component
 from embedded.imports import ClientGone
 from embedded.store import Database, SqliteBucket
+from tests.exchanges import Exchange
 from tests.servers import ROOT, command, free_port, serving, why_not
 
 
@@ -149,29 +150,6 @@ def test_help_is_to_be_had() -> None:
 # The component without a server
 
 
-class SmallExchange:
-    """A request's body in chunks, and what is answered."""
-
-    def __init__(self, *chunks: bytes | Exception) -> None:
-        self.chunks = list(chunks)
-        self.status = 0
-        self.answer = b""
-
-    def read(self) -> bytes:
-        chunk = self.chunks.pop(0) if self.chunks else b""
-        if isinstance(chunk, Exception):
-            raise chunk
-        return chunk
-
-    def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
-        assert all(name == name.lower() for name, _ in headers)
-        self.status = status
-
-    def write(self, chunk: bytes) -> bool:
-        self.answer += chunk
-        return True
-
-
 class OneStore:
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -187,7 +165,7 @@ def component(tmp_path: Path) -> Iterator[Component]:
     database.close()
 
 
-def ask(component: Component, exchange: SmallExchange, target: str = "get-many") -> SmallExchange:
+def ask(component: Component, exchange: Exchange, target: str = "get-many") -> Exchange:
     headers = [("content-type", "application/json")]
     with component.instance() as instance:
         instance.handle("POST", f"/v1/default/{target}", headers, exchange)
@@ -201,17 +179,17 @@ def test_a_trap_ends_one_instance_and_no_more(
         assert doomed is not other
         with pytest.raises(WasmtimeError):
             doomed.handle("POST", "/v1/default/get-many", [("content-type", "application/json")],
-                          SmallExchange(RuntimeError("a defect of the host")))  # fmt: skip
-        other.handle("GET", "/v1/default?key=a", [], exchange := SmallExchange())
+                          Exchange(RuntimeError("a defect of the host")))  # fmt: skip
+        other.handle("GET", "/v1/default?key=a", [], exchange := Exchange())
         assert exchange.status == 200
     assert "a defect of the host" in capfd.readouterr().err
     with pytest.raises(WasmtimeError):
-        ask(component, SmallExchange(RuntimeError()))
-    assert ask(component, SmallExchange(b'{"keys": []}')).status == 200
+        ask(component, Exchange(RuntimeError()))
+    assert ask(component, Exchange(b'{"keys": []}')).status == 200
 
 
 def test_a_body_cut_short_is_told(component: Component) -> None:
-    exchange = ask(component, SmallExchange(b'{"pairs": []}', ClientGone("gone")), "set-many")
+    exchange = ask(component, Exchange(b'{"pairs": []}', ClientGone("gone")), "set-many")
     assert exchange.status == 400
     assert b"cut short" in exchange.answer
 
