@@ -20,9 +20,10 @@ from gateway.problems import Problem, answer
 from gateway.record import CountedBody, LoggedBody, Record
 from gateway.routes import ROUTES, Call
 from gateway.settings import Access, Limits, retry_seconds
-from gateway.stores import Store, Stores
+from gateway.stores import Store
 from gateway.wire.media import JSON
 from kv_batch.batch import Retry
+from kv_batch.bucket import Bucket
 
 
 class Gateway:
@@ -30,7 +31,7 @@ class Gateway:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._stores = Stores(host)
+        self._buckets: dict[str, Bucket] = {}
         # Read once per instance. An invalid value is read again, and reported again, on each request.
         self._access: Access | None = None
         self._limits: Limits | None = None
@@ -83,7 +84,7 @@ class Gateway:
             self._limits = Limits.of(self._host.config)
         if self._retry_seconds is None:
             self._retry_seconds = retry_seconds(self._host.config)
-        store = Store(label, self._stores, record, Retry(self._retry_seconds))
+        store = Store(label, self._host, self._buckets, record, Retry(self._retry_seconds))
         return await route(Call(request, store, self._limits, record))
 
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.http import BodyCutShort, Response
 from gateway.record import Record
+from gateway.stores import MAX_REPORTED_FAILURES
 from kv_batch.errors import BatchFailed, KvBatchError, NoSuchStore, StoreBusy, StoreError, StoreNotGranted
 
 
@@ -83,9 +84,6 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
 """Code to status and title. The codes are part of the API: clients tell errors apart by them."""
 
 PROBLEM = "application/problem+json"
-
-MAX_REPORTED_FAILURES = 1_000
-"""How many failed keys an answer names."""
 
 RETRY_AFTER = 1
 """Seconds. What makes a store busy is calls under way, and those are over soon."""

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway import streams
-from gateway.http import Body, Request, Response
+from gateway.bodies import media_type_of, open_body, read_bytes, read_form
+from gateway.http import Request, Response
 from gateway.problems import Problem, line
 from gateway.record import Record
 from gateway.settings import Limits, Scope
-from gateway.stores import DELETE, SET, Store, Write
+from gateway.stores import DELETE, SET, Store, WriteOperation
 from gateway.wire import coding, ndjson
 from gateway.wire.encoding import encode_pairs
-from gateway.wire.form import FormDecoder
-from gateway.wire.media import FORM, JSON, NDJSON, foreign_charset, media_type, preferred, takes_gzip
-from gateway.wire.pairs import Pair, check_count, check_key, decode_keys, decode_pairs
+from gateway.wire.media import FORM, JSON, NDJSON, preferred, takes_gzip
+from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
 from kv_batch.batch import list_keys, read_parts
 from kv_batch.bucket import Bucket
@@ -41,11 +41,6 @@ class Call:
     limits: Limits
     record: Record
 
-    @property
-    def media_type(self) -> str:
-        """The media type of the body without parameters; empty if there is none."""
-        return media_type(self.request.headers.get("content-type", ""))
-
     def answers_in(self, *offered: str) -> str:
         """The media type that the client prefers of those offered; the first one if it has no preference."""
         return preferred(self.request.headers.get("accept", ""), offered)
@@ -53,12 +48,12 @@ class Call:
 
 async def post_get_many(call: Call) -> Response:
     """`POST /v1/{store}/get-many`, JSON or NDJSON, and the answer in either"""
-    body = _open_body(call, JSON, NDJSON)
+    body = open_body(call.request, JSON, NDJSON)
     query = parse_query(call.request.query, {"encoding", "end"})
     always_base64 = _encoding(query)
     ended = _is_true(query, "end")
-    if call.media_type == JSON:
-        keys = decode_keys(await _read(call, body), call.limits)
+    if media_type_of(call.request) == JSON:
+        keys = decode_keys(await read_bytes(call.request, body, call.limits), call.limits)
         return await _get_many(call, keys, always_base64)
     blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
     if call.answers_in(NDJSON, JSON) == NDJSON:
@@ -75,24 +70,30 @@ async def get_get_many(call: Call) -> Response:
 
 async def post_set_many(call: Call) -> Response:
     """`POST /v1/{store}/set-many`, JSON, NDJSON or a form"""
-    body = _open_body(call, JSON, NDJSON, FORM)
+    body = open_body(call.request, JSON, NDJSON, FORM)
     ended = _is_true(parse_query(call.request.query, {"end"}), "end")
-    if call.media_type == NDJSON:
-        return await _write_lines(call, body, SET, ended)
-    if call.media_type == FORM:
-        pairs = await _read_form(call, body)
+    if media_type_of(call.request) == NDJSON:
+        return await _write_lines(
+            call, SET, ndjson.read(body, call.limits, ndjson.decode_pair_lines, ended=ended)
+        )
+    if media_type_of(call.request) == FORM:
+        pairs = await read_form(call.request, body, call.limits)
     else:
-        pairs = decode_pairs(await _read(call, body), call.limits)
+        pairs = decode_pairs(await read_bytes(call.request, body, call.limits), call.limits)
     return await _write(call, SET, pairs)
 
 
 async def post_delete_many(call: Call) -> Response:
     """`POST /v1/{store}/delete-many`, JSON or NDJSON"""
-    body = _open_body(call, JSON, NDJSON)
+    body = open_body(call.request, JSON, NDJSON)
     ended = _is_true(parse_query(call.request.query, {"end"}), "end")
-    if call.media_type == NDJSON:
-        return await _write_lines(call, body, DELETE, ended)
-    return await _write(call, DELETE, decode_keys(await _read(call, body), call.limits))
+    if media_type_of(call.request) == NDJSON:
+        return await _write_lines(
+            call, DELETE, ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
+        )
+    return await _write(
+        call, DELETE, decode_keys(await read_bytes(call.request, body, call.limits), call.limits)
+    )
 
 
 async def delete_delete_many(call: Call) -> Response:
@@ -180,13 +181,12 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     return _buffered(b"".join([*pieces, b"]}\n"]))
 
 
-async def _write(call: Call, write: Write[Item], items: list[Item]) -> Response:
+async def _write(call: Call, write: WriteOperation[Item], items: list[Item]) -> Response:
     await call.store.write(write, items)
     return _json({write.counted: len(items)}, call.answers_in(JSON, NDJSON))
 
 
-async def _write_lines(call: Call, body: Body, write: Write[Item], ended: bool) -> Response:
-    blocks = ndjson.read(body, call.limits, write.decode_lines, ended=ended)
+async def _write_lines(call: Call, write: WriteOperation[Item], blocks: streams.Blocks[Item]) -> Response:
     count = await streams.write_lines(call.store, write, blocks)
     return _json({write.counted: count}, call.answers_in(NDJSON, JSON))
 
@@ -200,73 +200,6 @@ async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
         keys += lines.items
         check_count(len(keys), call.limits)
     return keys
-
-
-def _open_body(call: Call, *types: str) -> Body:
-    """The body, which is unpacked as it is read, if its media type is one of `types`."""
-    if call.media_type not in types:
-        named = f"not {call.media_type[:100]!r}" if call.media_type else "and none is named"
-        raise Problem(
-            "unsupported-media-type",
-            f"The content-type of this body must be {' or '.join(types)}, {named}. "
-            "curl sets application/json with --json, and multipart/form-data with -F.",
-            headers=[("accept-post", ", ".join(types))],
-        )
-    charset = foreign_charset(call.request.headers.get("content-type", ""))
-    if charset is not None:
-        raise Problem(
-            "unsupported-media-type",
-            f"The content-type declares the charset {charset[:100]!r}. Send UTF-8 (iconv -t UTF-8), with "
-            "charset=utf-8 or none.",
-            headers=[("accept-post", ", ".join(types))],
-        )
-    codings = call.request.headers.get("content-encoding", "").lower().split(",")
-    match [name for coding in codings if (name := coding.strip()) not in ("", "identity")]:
-        case []:
-            return call.request.body
-        case ["gzip" | "x-gzip"]:
-            return coding.Unpacked(call.request.body)
-    raise Problem(
-        "unsupported-media-type",
-        f"The content-encoding of a body must be gzip, or none, and not {', '.join(codings)[:100]!r}.",
-        headers=[("accept-encoding", "gzip")],
-    )
-
-
-async def _read(call: Call, body: Body) -> bytes:
-    return b"".join([chunk async for chunk in _chunks(call, body)])
-
-
-async def _read_form(call: Call, body: Body) -> list[Pair]:
-    form = FormDecoder(call.request.headers["content-type"], call.limits)
-    async for chunk in _chunks(call, body):
-        form.feed(chunk)
-    return form.pairs()
-
-
-async def _chunks(call: Call, body: Body) -> AsyncIterator[bytes]:
-    """The chunks of the body, up to the limit. A body with a larger content-length is refused unread."""
-    limit = call.limits.body_bytes
-    declared = call.request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
-        raise _body_too_large(limit, int(declared))
-    size = 0
-    while chunk := await body.read():
-        size += len(chunk)
-        if size > limit:
-            raise _body_too_large(limit)
-        yield chunk
-
-
-def _body_too_large(limit: int, actual: int | None = None) -> Problem:
-    return Problem(
-        "too-large",
-        f"This body may have {limit} bytes, and it has {actual or 'more'} (max_body_bytes). "
-        "Send it in several requests, or as "
-        f"{NDJSON}, which may be of any length.",
-        {} if actual is None else {"actual": actual},
-        limit=limit,
-    )
 
 
 def _answer_too_large(limit: int) -> Problem:

@@ -10,16 +10,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from itertools import chain
 from typing import Generic, TypeVar
 
-from gateway.problems import MAX_REPORTED_FAILURES, Problem, StreamFailed
-from gateway.stores import Store, Write
+from gateway.problems import Problem, StreamFailed
+from gateway.stores import MAX_REPORTED_FAILURES, Store, WriteOperation
 from gateway.wire import ndjson
 from kv_batch.batch import list_keys
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
-from kv_batch.reading import GROWTH, Read
+from kv_batch.reading import Part, Read
 
 PART_BYTES = 1024 * 1024
 """The approximate size in bytes of the keys and values that are read from a store at a time."""
+
+MAX_ENCODED_BYTES = 4 * PART_BYTES
+"""The maximum size in bytes of the values that are encoded together. Larger parts are encoded in pieces,
+because encoding takes several times the size of the values in memory."""
 
 FLUSH_BYTES = 4 * 1024 * 1024
 """The size of lines in bytes at which they are written, however few they are."""
@@ -29,7 +33,7 @@ Blocks = AsyncIterator[ndjson.Lines[Item]]
 """The lines of a body, as `gateway.wire.ndjson.read` gives them."""
 
 
-async def write_lines(store: Store, write: Write[Item], blocks: Blocks[Item]) -> int:
+async def write_lines(store: Store, write: WriteOperation[Item], blocks: Blocks[Item]) -> int:
     """set-many or delete-many of a body of any length. Returns the number of lines.
 
     Raises:
@@ -69,7 +73,7 @@ class _LineWriter(Generic[Item]):
         cause: The last error of the store; None if there is none.
     """
 
-    def __init__(self, store: Store, write: Write[Item]) -> None:
+    def __init__(self, store: Store, write: WriteOperation[Item]) -> None:
         self.applied = 0
         self.failed: list[tuple[str, str]] = []
         self.resume_line: int | None = None
@@ -110,7 +114,7 @@ class _LineWriter(Generic[Item]):
         try:
             await self._store.write(self._write, items)
         except BatchFailed as error:
-            self._take_note(items, list(chain.from_iterable(blocks)), error)
+            self._record_failure(items, list(chain.from_iterable(blocks)), error)
             # Go on after keys that are refused, as long as all of them can be reported. Stop if the store
             # itself failed.
             if self.resume_line is not None or len(self.failed) >= MAX_REPORTED_FAILURES:
@@ -123,7 +127,7 @@ class _LineWriter(Generic[Item]):
         else:
             self.applied += len(items)
 
-    def _take_note(self, items: list[Item], numbers: list[int], error: BatchFailed) -> None:
+    def _record_failure(self, items: list[Item], numbers: list[int], error: BatchFailed) -> None:
         applied = set(error.applied)
         named = [each for each in error.failed if each[0] in error.by_themselves]
         self.failed += named[: MAX_REPORTED_FAILURES - len(self.failed)]
@@ -147,7 +151,8 @@ async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> 
     """
     read = Read([], PART_BYTES, store.retry)
     async for lines in blocks:
-        async for chunk in _read(store, read, lines.items, always_base64):
+        read = Read(lines.items, PART_BYTES, store.retry, read.count)
+        async for chunk in _read(store, read, always_base64):
             yield chunk
         if lines.problem is not None:
             raise lines.problem
@@ -159,7 +164,7 @@ async def read_keys(store: Store, keys: list[str], always_base64: bool) -> Async
     Raises:
         StoreError: as get_many.
     """
-    async for chunk in _read(store, Read([], PART_BYTES, store.retry), keys, always_base64):
+    async for chunk in _read(store, Read(keys, PART_BYTES, store.retry), always_base64):
         yield chunk
 
 
@@ -175,23 +180,20 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
     keys = await store.do(lambda bucket: list_keys(bucket, prefix, retry=store.retry))
     read = Read(keys, PART_BYTES, store.retry)
     while read.left:
-        pairs = await store.do(read.next)
+        part = await store.do(read.next)
+        pairs = part.values
         if None in pairs.values():
             pairs = {key: value for key, value in pairs.items() if value is not None}
-        for piece in _pieces(pairs, read.size):
+        for piece in _pieces(pairs, part.size):
             for chunk in _lines(store, piece, always_base64):
                 yield chunk
 
 
-async def _read(
-    store: Store, read: Read, keys: list[str], always_base64: bool
-) -> AsyncGenerator[bytes, None]:
-    read.go_on(keys)
+async def _read(store: Store, read: Read, always_base64: bool) -> AsyncGenerator[bytes, None]:
     while read.left:
-        values = await store.do(read.next)
-        # A key that is repeated within a part was requested once, and is answered each time.
-        for run in [values] if len(values) == len(read.part) else _runs(read.part, values):
-            for piece in _pieces(run, read.size):
+        part = await store.do(read.next)
+        for run in _runs(part):
+            for piece in _pieces(run, part.size):
                 for chunk in _lines(store, piece, always_base64):
                     yield chunk
 
@@ -209,11 +211,8 @@ def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) ->
 
 
 def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, bytes | None]]:
-    """Splits a part whose values turned out much larger than those before it.
-
-    Encoding takes several times the size of the values in memory.
-    """
-    if size <= GROWTH * PART_BYTES:
+    """Splits the pairs of a part whose values turned out much larger than those before it."""
+    if size <= MAX_ENCODED_BYTES:
         if pairs:
             yield pairs
         return
@@ -229,12 +228,18 @@ def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, byt
         yield piece
 
 
-def _runs(keys: Sequence[str], values: dict[str, bytes | None]) -> Iterator[dict[str, bytes | None]]:
-    """The pairs of the keys in their order, split where a key is repeated."""
+def _runs(part: Part) -> Iterator[dict[str, bytes | None]]:
+    """The pairs of a part in the order of its keys, split where a key is repeated.
+
+    The store was asked for a repeated key once, and the key is answered each time.
+    """
+    if len(part.values) == len(part.keys):
+        yield part.values
+        return
     run: dict[str, bytes | None] = {}
-    for key in keys:
+    for key in part.keys:
         if key in run:
             yield run
             run = {}
-        run[key] = values[key]
+        run[key] = part.values[key]
     yield run

@@ -87,6 +87,7 @@ async def list_keys(bucket: Bucket, prefix: str = "", *, retry: Retry | None = N
     retry = retry or Retry()
     while True:
         began = bucket.clock.now()
+        retry.calls += 1
         try:
             keys = await bucket.list_keys()
             break
@@ -112,4 +113,4 @@ async def read_parts(
     """
     read = Read(list(dict.fromkeys(keys)), retry=retry or Retry())
     while read.left:
-        yield await read.next(bucket)
+        yield (await read.next(bucket)).values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from kv_batch.bucket import Bucket, smaller_size
 from kv_batch.errors import ResultTooLarge, StoreBusy, StoreError, StoreFailed
@@ -18,163 +19,198 @@ FIRST_KEYS = 100
 GROWTH = 4
 """The factor by which the number of keys may grow from one part of a read to the next."""
 
+State = Literal["growing", "pairs", "smaller"]
+Way = Literal["alone", "in a batch", "one by one", "one by one after a refusal"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a read.
+
+    Attributes:
+        keys: The keys of the part, with repeats.
+        values: Key to value, each distinct key once, in the order of the keys.
+        size: The size of the values in bytes if the read has a target size, else 0.
+    """
+
+    keys: Sequence[str]
+    values: dict[str, bytes | None]
+    size: int
+
 
 @dataclass
 class Read:
-    """One get_many, read in parts. The number of keys of the next call:
+    """One get_many, read in parts. The state decides how many keys the next call requests:
 
-        event                                the next call
-        the first one                        as many as the store takes, FIRST_KEYS if cut by bytes
-        taken                                up to GROWTH times as many, the limit and `target_bytes` allowing
-        refused, and no batch was ever read  2 keys; once these are there, half of what was refused
-        refused                              half, and no more until what was refused is read
-        two keys refused, and read singly    2 keys, until a batch is taken
-        more bytes than the host hands over  half; this says nothing about the number of keys
-        the store is busy                    after a pause as many, after the second a quarter
+        state    the next call requests             event                          next state
+        growing  FIRST_KEYS or the limit at first,  refused                        smaller
+                 then up to GROWTH times as many    refused, and no batch was      pairs
+                                                    ever read from this store
+        pairs    2 keys                             read in a batch                smaller
+                                                    read one by one (*)            pairs, or growing
+        smaller  half of what was refused           refused                        smaller
+                                                    what was refused is all read   growing
+
+    (*) Growing once it is learned that the store reads no batches (`BatchReads`): then the keys of a part
+    are read one by one.
+
+    In every state: the learned limit and `target_bytes` bound the number of keys. A result with more bytes
+    than the host returns halves it, and says nothing about the number of keys. A busy store leaves it as it
+    is after the first pause, and divides it by SMALLER after each further one.
 
     Attributes:
         keys: The keys to read. A key that is repeated within one part is requested once.
         target_bytes: The approximate size of a part in bytes, estimated from the values before it. None for
             parts as large as the store accepts.
+        retry: The retry policy of the request.
+        count: The number of keys of the next part. It may be passed to the next read of the same request.
+            None for as many as the store accepts.
         start: The number of keys that have been read.
-        part: The keys of the last part, with repeats.
-        size: The size of the values of the last part in bytes, if there is a target.
     """
 
     keys: Sequence[str]
     target_bytes: int | None = None
     retry: Retry = field(default_factory=Retry)
+    count: int | None = None
     start: int = 0
-    part: Sequence[str] = ()
-    size: int = 0
-    _count: int | None = None  # None: as many as the store takes
-    _refused: int = 0  # the size of the last call that was refused; 0 when its keys have been read
-    _refused_end: int = 0  # where its keys end
+    _state: State = "growing"
+    _refused: int = 0  # the number of keys of the last refused call
+    _refused_end: int = 0  # the index behind them
 
     @property
     def left(self) -> int:
         """The number of keys that remain to be read."""
         return len(self.keys) - self.start
 
-    def go_on(self, keys: Sequence[str]) -> None:
-        """Continues with other keys, in parts of the size found so far."""
-        self.keys, self.start, self._refused = keys, 0, 0
-
-    async def next(self, bucket: Bucket) -> dict[str, bytes | None]:
-        """Reads the next part. Returns key to value, in the order of the keys.
+    async def next(self, bucket: Bucket) -> Part:
+        """Reads the next part.
 
         Raises:
             StoreError: as get_many. The same part may be requested again.
         """
-        limit, reads, clock = bucket.learned.get_many, bucket.learned.batch_reads, bucket.clock
         while True:
-            now = clock.now()
-            most = MAX_CONCURRENT_READS if reads.known(now) is False else limit.size(now)
-            count = self._count or (FIRST_KEYS if self.target_bytes else most)
-            self.part = self.keys[self.start : self.start + min(count, most)]
-            distinct = list(dict.fromkeys(self.part))
+            began = bucket.clock.now()
+            keys = self._next_keys(bucket, began)
+            distinct = list(dict.fromkeys(keys))
             try:
-                answer, singly = await _read(bucket, distinct)
+                values, way = await self._read(bucket, distinct)
                 break
             except StoreBusy as error:
-                if await self.retry.pause(error, now, clock):
-                    self._count = max(1, len(self.part) // SMALLER)
+                if await self.retry.pause(error, began, bucket.clock):
+                    self.count = max(1, len(keys) // SMALLER)
             except ResultTooLarge:
                 if len(distinct) == 1:
                     raise
-                self._count = max(1, len(self.part) // 2)
+                self.count = max(1, len(keys) // 2)
             except _BatchRefused:
-                self._refused, self._refused_end = len(self.part), self.start + len(self.part)
-                # Before halving all the way down where no batch can be read at all, ask for just two.
-                self._count = 2 if reads.work is None else max(2, smaller_size(self._refused))
+                self._shrink(len(keys), bucket)
         self.retry.taken()
-        self.start += len(self.part)
-        self._learn(bucket, len(distinct), singly)
+        self.start += len(keys)
+        self._advance(bucket, len(keys), len(distinct), way)
+        size = 0
         if self.target_bytes is not None:
-            self._cut_by_bytes(answer, self.target_bytes)
-        return answer
+            present = values.values()
+            size = sum(map(len, filter(None, present) if None in present else present))  # type: ignore[arg-type]
+            held = size + len("".join(values))
+            self.count = max(1, min(self.target_bytes * len(keys) // (held or 1), self.count or 1))
+        return Part(keys, values, size)
 
-    def _learn(self, bucket: Bucket, taken: int, singly: bool) -> None:
-        """Draws from a part that was read what it says of the number of keys."""
-        limit, count = bucket.learned.get_many, len(self.part)
-        grown = GROWTH * count
-        if singly:
-            grown = count
-        elif self._refused and bucket.learned.batch_reads.work:
-            if count == 2 and smaller_size(self._refused) > 2:
-                grown = smaller_size(self._refused)
-            elif self.start < self._refused_end:
-                grown = count
-            else:
-                limit.refused(self._refused, smaller_size(self._refused), bucket.clock.now())
-                self._refused = 0
-        elif taken > 1:
-            limit.taken(taken)
-        self._count = grown
+    def _next_keys(self, bucket: Bucket, now: float) -> Sequence[str]:
+        learned = bucket.learned
+        singly = learned.batch_reads.known(now) is False
+        most = MAX_CONCURRENT_READS if singly else learned.get_many.size(now)
+        count = self.count or (FIRST_KEYS if self.target_bytes else most)
+        return self.keys[self.start : self.start + min(count, most)]
 
-    def _cut_by_bytes(self, answer: dict[str, bytes | None], target_bytes: int) -> None:
-        values = answer.values()
-        self.size = sum(map(len, filter(None, values) if None in values else values))  # type: ignore[arg-type]
-        held = self.size + len("".join(answer))
-        self._count = max(1, min(target_bytes * len(self.part) // (held or 1), self._count or 1))
+    def _shrink(self, size: int, bucket: Bucket) -> None:
+        """The state after a refused call of `size` keys."""
+        self._refused, self._refused_end = size, self.start + size
+        if bucket.learned.batch_reads.work is None:
+            # Halving all the way down is useless if the store reads no batches. Two keys show that.
+            self._state, self.count = "pairs", 2
+        else:
+            self._state, self.count = "smaller", max(2, smaller_size(size))
+
+    def _advance(self, bucket: Bucket, size: int, distinct: int, way: Way) -> None:
+        """The state after `size` keys were read."""
+        limit = bucket.learned.get_many
+        self.count = GROWTH * size
+        if way == "one by one after a refusal":
+            self.count = size
+        elif way == "one by one":
+            self._state = "growing"
+        elif self._state == "growing":
+            if way == "in a batch":
+                limit.taken(distinct)
+        elif self._state == "pairs":
+            if way == "in a batch":
+                self._state = "smaller"
+            self.count = 2 if way == "alone" else max(2, smaller_size(self._refused))
+        elif self.start < self._refused_end:
+            self.count = size
+        else:
+            limit.refused(self._refused, smaller_size(self._refused), bucket.clock.now())
+            self._state = "growing"
+
+    async def _read(self, bucket: Bucket, keys: list[str]) -> tuple[dict[str, bytes | None], Way]:
+        """Reads distinct keys in a batch, or one by one where no batch can be read.
+
+        Two keys that the batch read does not answer are read one by one. If that works, and no batch read
+        ever did, none is tried on this store for some time.
+
+        Raises:
+            _BatchRefused: the batch read of more than two keys failed; fewer may work.
+            ResultTooLarge: fewer may work, and that says nothing about their number.
+            StoreError: a key could not be read by itself, or nothing can be read now.
+        """
+        reads = bucket.learned.batch_reads
+        if len(keys) == 1:
+            self.retry.calls += 1
+            return {keys[0]: await bucket.get(keys[0])}, "alone"
+        refused = False
+        if reads.work is not False:
+            try:
+                return await self._read_batch(bucket, keys), "in a batch"
+            except ResultTooLarge:
+                if len(keys) > 2:
+                    raise
+            except _BatchRefused:
+                if len(keys) > 2:
+                    raise
+                refused = True
+        self.retry.calls += len(keys)
+        try:
+            values = dict(zip(keys, await bucket.get_each(keys), strict=True))
+        except StoreError:
+            reads.refusals = 0  # nothing can be read: that says nothing about batches
+            raise
+        if refused and reads.work is None and reads.refusals > 1:
+            reads.never(bucket.clock.now())
+        return values, "one by one" if reads.work is False else "one by one after a refusal"
+
+    async def _read_batch(self, bucket: Bucket, keys: list[str]) -> dict[str, bytes | None]:
+        """Reads several distinct keys by one batch read.
+
+        Raises:
+            _BatchRefused: it failed, and this may be for the number of the keys.
+            StoreError: it failed for another reason.
+        """
+        reads = bucket.learned.batch_reads
+        values: dict[str, bytes | None] = dict.fromkeys(keys)
+        self.retry.calls += 1
+        try:
+            values.update(await bucket.get_many(keys))
+            if len(values) != len(keys):
+                raise StoreFailed("the store answered get-many with a key that nobody asked for")
+        except (*HOPELESS, StoreBusy, ResultTooLarge):
+            raise
+        except StoreError as error:
+            if reads.work is None:
+                reads.refusals += 1
+            raise _BatchRefused from error
+        reads.work, reads.refusals = True, 0
+        return values
 
 
 class _BatchRefused(Exception):
     """A batch read failed, and a smaller one may not."""
-
-
-async def _read(bucket: Bucket, part: list[str]) -> tuple[dict[str, bytes | None], bool]:
-    """One part of a get_many, all its keys answered; and whether a batch of them was refused just now.
-
-    Two keys that the batch read does not answer are read one by one; if that works, and no batch read
-    ever did, none is tried on this store for some time.
-
-    Raises:
-        _BatchRefused: the batch read of more than two keys failed; fewer may work.
-        ResultTooLarge: fewer may work, and that says nothing about their number.
-        StoreError: a key could not be read by itself, or nothing can be read now.
-    """
-    reads, refused = bucket.learned.batch_reads, False
-    if len(part) == 1:
-        return {part[0]: await bucket.get(part[0])}, False
-    if reads.work is not False:
-        try:
-            return await _read_batch(bucket, part), False
-        except ResultTooLarge:
-            if len(part) > 2:
-                raise
-        except _BatchRefused:
-            if len(part) > 2:
-                raise
-            refused = True
-    try:
-        answer = dict(zip(part, await bucket.get_each(part), strict=True))
-    except StoreError:
-        reads.refusals = 0  # nothing can be read: that says nothing about batches
-        raise
-    if refused and reads.work is None and reads.refusals > 1:
-        reads.never(bucket.clock.now())
-    return answer, reads.work is not False
-
-
-async def _read_batch(bucket: Bucket, part: list[str]) -> dict[str, bytes | None]:
-    """The values of several keys, by one batch read.
-
-    Raises:
-        _BatchRefused: it failed, and this may be for the number of the keys.
-        StoreError: it failed for another reason.
-    """
-    reads = bucket.learned.batch_reads
-    answer: dict[str, bytes | None] = dict.fromkeys(part)
-    try:
-        answer.update(await bucket.get_many(part))
-        if len(answer) != len(part):
-            raise StoreFailed("the store answered get-many with a key that nobody asked for")
-    except (*HOPELESS, StoreBusy, ResultTooLarge):
-        raise
-    except StoreError as error:
-        if reads.work is None:
-            reads.refusals += 1
-        raise _BatchRefused from error
-    reads.work, reads.refusals = True, 0
-    return answer

@@ -31,11 +31,13 @@ class Retry:
 
     Attributes:
         seconds: How long calls are retried while none is accepted. 0 disables retries.
-        count: The number of retries so far.
+        calls: The number of calls to the store so far. Keys that are read one by one count one each.
+        retries: The number of these calls that were retries.
     """
 
     seconds: float = RETRY_SECONDS
-    count: int = 0
+    calls: int = 0
+    retries: int = 0
     _since: float | None = None  # when the first call of this busy period began
     _pause: float = FIRST_BACKOFF
 
@@ -62,6 +64,6 @@ class Retry:
             raise error
         again = self._pause > FIRST_BACKOFF
         self._pause = min(2 * self._pause, MAX_BACKOFF)
-        self.count += 1
+        self.retries += 1
         await clock.wait(pause)
         return again

@@ -123,6 +123,7 @@ class Write(Generic[Item]):
         """Makes one call; says whether another may be made."""
         items = self.items[start:end]
         began = self.bucket.clock.now()
+        self.retry.calls += 1
         try:
             await self.call(items)
         except StoreBusy as error:
@@ -232,6 +233,7 @@ class Write(Generic[Item]):
             del self._todo[0]
         item = self.items[end - 1]
         began = self.bucket.clock.now()
+        self.retry.calls += 1
         try:
             await self.call([item])
         except StoreBusy as error:
@@ -246,6 +248,7 @@ class Write(Generic[Item]):
         else:
             self._taken([item])
             return True
+        self.retry.calls += 1
         try:
             await self.bucket.delete_many([PROBE_KEY])
         except StoreBusy:

@@ -15,7 +15,6 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any, Final, Literal, Self, TypeAlias
 
-from gateway.stores import Stores
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Bucket
 from kv_batch.reachability import BLOCKING_PROBE_TTL, OTHERS_TIMEOUT
@@ -480,7 +479,7 @@ class World:
                 SimpleNamespace(Store=SimpleNamespace(open=open_asynchronous)), loop.clock, loop.spawn
             ),
         )
-        self.stores = Stores(self)
+        self.buckets: dict[str, Bucket] = {}
 
     def config(self, name: str) -> str | None:
         return None

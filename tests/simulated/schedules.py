@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final, Literal
 
+from gateway.record import Record
+from gateway.stores import Store
 from kv_batch.batch import RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, SINGLY_EXPIRES, Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
@@ -176,7 +178,7 @@ class Said:
         number: Of the operation.
         start, end: When it began and ended.
         wanted: What a write is to leave behind, of each key.
-        calls: How many calls of its bucket it made.
+        rounds: How many calls of its bucket it made. Keys that are read concurrently are one round.
     """
 
     number: int
@@ -185,7 +187,7 @@ class Said:
     start: float
     end: float = -1.0
     wanted: dict[str, Value] = field(default_factory=dict)
-    calls: int = 0
+    rounds: int = 0
     answer: list[tuple[str, Value]] | None = None
     keys: list[str] | None = None
     failure: BatchFailed | StoreError | None = None
@@ -195,7 +197,7 @@ class Said:
         return self.end - self.start
 
 
-class Counted:
+class CountedRounds:
     """A bucket whose calls are counted."""
 
     def __init__(self, bucket: Bucket, said: Said) -> None:
@@ -211,27 +213,27 @@ class Counted:
         return self._bucket.clock
 
     async def get(self, key: str) -> bytes | None:
-        self._said.calls += 1
+        self._said.rounds += 1
         return await self._bucket.get(key)
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
-        self._said.calls += 1
+        self._said.rounds += 1
         return await self._bucket.get_each(keys)
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        self._said.calls += 1
+        self._said.rounds += 1
         return await self._bucket.get_many(keys)
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        self._said.calls += 1
+        self._said.rounds += 1
         await self._bucket.set_many(pairs)
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        self._said.calls += 1
+        self._said.rounds += 1
         await self._bucket.delete_many(keys)
 
     async def list_keys(self) -> list[str]:
-        self._said.calls += 1
+        self._said.rounds += 1
         return await self._bucket.list_keys()
 
 
@@ -282,7 +284,7 @@ class Play:
         keys = operation.keys
 
         async def perform(bucket: Bucket) -> None:
-            bucket = Counted(bucket, said)
+            bucket = CountedRounds(bucket, said)
             match operation.name:
                 case "get_many":
                     said.answer = await get_many(bucket, keys, retry=retry)
@@ -295,7 +297,7 @@ class Play:
                     await delete_many(bucket, keys, retry=retry)
 
         try:
-            await self.world.stores.do(store, perform)
+            await Store(store, self.world, self.world.buckets, Record("GET", {})).do(perform)
         except (BatchFailed, StoreError) as failure:
             said.failure = failure
         said.end = self.world.loop.now
@@ -363,7 +365,7 @@ class Play:
         ]
         others = 0
         if len({other.store for other in self.said}) > 1:
-            others = said.calls
+            others = said.rounds
             last = -1.0
             for start, end, _ in self.world.loop.still:
                 # An open, a test for batch reads, and the call itself follow each other.
@@ -392,7 +394,7 @@ class Play:
                     assert said.failure is None, said
                 most = nature.most_read if name == "get_many" else nature.most_written
                 calls = -(-len(keys) // most)
-                assert said.calls == calls, f"{said.calls} calls of {label}, and not {calls}: {said}"
+                assert said.rounds == calls, f"{said.rounds} calls of {label}, and not {calls}: {said}"
 
 
 def need(said: Said, engine: Engine) -> float:
@@ -403,7 +405,7 @@ def need(said: Said, engine: Engine) -> float:
     both kinds of calls, asked, and asked whether it reads in batches. A stream takes one for each ten keys.
     Whoever waits, at eight places, looks MAX_POLL_INTERVAL too late, or a sixteenth of the time.
     """
-    calls = max(said.calls, 1)
+    calls = max(said.rounds, 1)
     trips = 3 * calls + 4
     if said.operation.name == "list_keys" and engine.nature.lists < ANY_NUMBER:
         trips += len(engine.history) // 10 + 3

@@ -82,7 +82,7 @@ def test_a_busy_store_is_asked_again_with_growing_pauses(operation: str, seconds
     bucket.until = seconds
     run(OPERATIONS[operation](bucket, retry))
     assert bucket.time.seconds >= seconds
-    assert retry.count == len(bucket.time.pauses) > 0
+    assert retry.retries == len(bucket.time.pauses) > 0
     for number, pause in enumerate(bucket.time.pauses):
         full = min(0.05 * 2**number, 2)
         assert 0.75 * full <= pause <= 1.25 * full
@@ -96,7 +96,7 @@ def test_but_not_for_longer_than_it_may(operation: str, seconds: float) -> None:
     with pytest.raises((StoreBusy, BatchFailed)) as failure:
         run(OPERATIONS[operation](bucket, retry))
     assert seconds - 2.5 <= bucket.time.seconds <= seconds
-    assert len(bucket.calls) == retry.count + 1 <= 15
+    assert len(bucket.calls) == retry.retries + 1 <= 15
     if seconds == 0:
         assert len(bucket.calls) == 1
     if isinstance(failure.value, BatchFailed):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Request, Response
-from gateway.problems import MAX_REPORTED_FAILURES
 from gateway.record import LoggedBody
+from gateway.stores import MAX_REPORTED_FAILURES
 from gateway.streams import FLUSH_BYTES, PART_BYTES
 from gateway.wire.media import JSON, NDJSON
 from kv_batch.bucket import MOST_KEYS
@@ -436,8 +436,8 @@ def test_a_part_follows_the_size_of_the_values(sizes: list[int], about: int) -> 
         got: dict[str, bytes | None] = {}
         while read.left:
             part = await read.next(bucket)
-            assert part
-            got.update(part)
+            assert part.values
+            got.update(part.values)
         assert got == bucket.data
         assert list(got) == sorted(bucket.data)
 

@@ -1,0 +1,102 @@
+"""The body of a request: checked against its headers, decompressed, and read up to the limit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from gateway.http import Body, Request
+from gateway.problems import Problem
+from gateway.settings import Limits
+from gateway.wire import coding
+from gateway.wire.form import FormDecoder
+from gateway.wire.media import NDJSON, foreign_charset, media_type
+from gateway.wire.pairs import Pair
+
+
+def media_type_of(request: Request) -> str:
+    """The media type of the body without parameters, in lower case; empty if there is none."""
+    return media_type(request.headers.get("content-type", ""))
+
+
+def open_body(request: Request, *types: str) -> Body:
+    """The body, which is decompressed as it is read.
+
+    Raises:
+        Problem: `unsupported-media-type`: its media type is none of `types`, or its charset or its
+            content-encoding is not supported.
+    """
+    sent = media_type_of(request)
+    if sent not in types:
+        named = f"not {sent[:100]!r}" if sent else "and none is named"
+        raise Problem(
+            "unsupported-media-type",
+            f"The content-type of this body must be {' or '.join(types)}, {named}. "
+            "curl sets application/json with --json, and multipart/form-data with -F.",
+            headers=[("accept-post", ", ".join(types))],
+        )
+    charset = foreign_charset(request.headers.get("content-type", ""))
+    if charset is not None:
+        raise Problem(
+            "unsupported-media-type",
+            f"The content-type declares the charset {charset[:100]!r}. Send UTF-8 (iconv -t UTF-8), with "
+            "charset=utf-8 or none.",
+            headers=[("accept-post", ", ".join(types))],
+        )
+    codings = request.headers.get("content-encoding", "").lower().split(",")
+    match [name for coding in codings if (name := coding.strip()) not in ("", "identity")]:
+        case []:
+            return request.body
+        case ["gzip" | "x-gzip"]:
+            return coding.Unpacked(request.body)
+    raise Problem(
+        "unsupported-media-type",
+        f"The content-encoding of a body must be gzip, or none, and not {', '.join(codings)[:100]!r}.",
+        headers=[("accept-encoding", "gzip")],
+    )
+
+
+async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
+    """The whole body.
+
+    Raises:
+        Problem: `too-large`.
+        BodyCutShort: the connection closed before the end of the body.
+    """
+    return b"".join([chunk async for chunk in _chunks(request, body, limits.body_bytes)])
+
+
+async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
+    """The pairs of a `multipart/form-data` body.
+
+    Raises:
+        Problem: the body is too large, or not valid.
+        BodyCutShort: the connection closed before the end of the body.
+    """
+    form = FormDecoder(request.headers["content-type"], limits)
+    async for chunk in _chunks(request, body, limits.body_bytes):
+        form.feed(chunk)
+    return form.pairs()
+
+
+async def _chunks(request: Request, body: Body, limit: int) -> AsyncIterator[bytes]:
+    """The chunks of the body, up to the limit. A body with a larger content-length is refused unread."""
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
+        raise _body_too_large(limit, int(declared))
+    size = 0
+    while chunk := await body.read():
+        size += len(chunk)
+        if size > limit:
+            raise _body_too_large(limit)
+        yield chunk
+
+
+def _body_too_large(limit: int, actual: int | None = None) -> Problem:
+    return Problem(
+        "too-large",
+        f"This body may have {limit} bytes, and it has {actual or 'more'} (max_body_bytes). "
+        "Send it in several requests, or as "
+        f"{NDJSON}, which may be of any length.",
+        {} if actual is None else {"actual": actual},
+        limit=limit,
+    )
