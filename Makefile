@@ -1,31 +1,31 @@
-# Everything that is done with this project is a target here, and each makes what it needs: a Python of
-# 3.11 or later and make are all that must be there before. `make help` lists the targets.
+# Every task of this project is a target here. Each target makes everything it needs, from Python 3.11 or
+# later and make alone. `make help` lists the targets.
 #
-# Written for GNU make 3.81 (the one of macOS) and later: no grouped targets, no .ONESHELL.
+# Written for GNU make 3.81 (the version of macOS) and later: no grouped targets, no .ONESHELL.
 
 PYTHON ?= python3
 
-# tools/up.py calls make again, by the name that it was called by.
+# tools/up.py calls make again, by the name that make was called by.
 export MAKE
 
 VENV := .venv
 
-# Tools are called as modules and never as .venv/bin/NAME: those scripts hold the path that the venv had
-# when it was made, and would be broken in a tree that was moved.
+# Tools are called as modules and never as .venv/bin/NAME. Those scripts contain the path of the venv at the
+# time of its creation, and fail if the tree is moved.
 VENV_PYTHON := $(VENV)/bin/python
 PIP := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes
-# It finds the guest's packages (spin-sdk, multipart) by VIRTUAL_ENV, and ends at once at Ctrl-C: the default
-# handler would wait until it is done, and then print a traceback.
+# componentize-py finds the guest's packages (spin-sdk, multipart) by VIRTUAL_ENV. SIG_DFL ends it at once at
+# Ctrl-C. Python's own handler would wait until the compilation is done, and then print a traceback.
 COMPONENTIZE := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV_PYTHON) -c 'import signal, sys, componentize_py; \
 	signal.signal(signal.SIGINT, signal.SIG_DFL); sys.exit(componentize_py.script())'
 
 SERVICE_WORLD := kv-batch:gateway/service@0.1.0
 EMBEDDED_WORLD := kv-batch:gateway/embedded@0.1.0
 
-# Where `make bindings` writes: a test has them written elsewhere, to compare.
+# The directory that `make bindings` writes. A test writes the bindings elsewhere, and compares.
 BINDINGS ?= bindings
 
-# All files, not only *.py: what a guest needs of other files it reads while it is compiled.
+# All files, not only *.py: a guest reads the other files that it needs while it is compiled.
 CORE := $(shell find kv_batch gateway -type f ! -name '*.pyc' ! -name '.*')
 WIT := $(wildcard wit/*.wit)
 
@@ -37,20 +37,20 @@ WIT := $(wildcard wit/*.wit)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
-# tools/up.py builds the one component that its host needs: which host that is, it finds out first.
-up: check-python ## build what is not built and serve on 127.0.0.1:3000 (HOST=spin|embedded LISTEN=host:port DATA=dir)
+# tools/up.py first decides which host serves, then builds the one component that this host needs.
+up: check-python ## build if needed, and serve on 127.0.0.1:3000 (HOST=spin|embedded LISTEN=host:port DATA=dir)
 	@exec $(PYTHON) -m tools.up
 
 build: build/kv-batch.wasm build/embedded.wasm ## compile both components
 
-# Both components always: a service that no longer compiles must fail the tests where `spin` is missing too.
-test: build lint ## compile, lint, then run every test that this machine can
+# Both components, always: if the service no longer compiles, the tests must fail even without `spin`.
+test: build lint ## compile, lint, then run every test that this machine can run
 	$(VENV_PYTHON) -m pytest
 
-fuzz: build $(VENV)/.installed-dev ## 20,000 spoiled requests at each host, and the corpus of hostile ones
+fuzz: build $(VENV)/.installed-dev ## send 20,000 mutated requests to each host, and the corpus of hostile requests
 	FUZZ=$${FUZZ:-20000} $(VENV_PYTHON) -m pytest tests/component/test_hostile.py
 
-lint: $(VENV)/.installed-dev ## ruff and mypy
+lint: $(VENV)/.installed-dev ## run ruff and mypy
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
@@ -61,25 +61,25 @@ bindings: $(VENV)/.installed ## generate bindings/, the types of wit/world.wit
 		-w $(SERVICE_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS).new"
 	@rm -rf "$(BINDINGS)" && mv "$(BINDINGS).new" "$(BINDINGS)"
 
-wheel: $(VENV)/.installed-dev ## build/kv_batch-*.whl: the contract, for other guests (examples/guest)
+wheel: $(VENV)/.installed-dev ## build build/kv_batch-*.whl, the contract for other guests (examples/guest)
 	@mkdir -p build
 	$(VENV_PYTHON) -m flit_core.wheel --outdir build
 
-demo: $(VENV)/.installed-dev ## 69,000 cities in, out and away again, through GATEWAY=http://... or one of its own
+demo: $(VENV)/.installed-dev ## write, read and delete 69,000 cities, through GATEWAY=http://... or its own gateway
 	@exec $(VENV_PYTHON) -m tools.demo
 
-# Versions already locked stay while requirements*.in allow them; UPGRADE=--upgrade takes the newest.
+# Locked versions stay as long as requirements*.in allow them. UPGRADE=--upgrade takes the newest.
 lock: $(VENV)/.installed-dev ## write requirements*.lock from requirements*.in
 	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command 'make lock' requirements.in -o requirements.lock
 	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command 'make lock' -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
-clean: ## remove what was built, installed and cached; the data (.spin) stays
+clean: ## remove everything built, installed and cached; the data (.spin) stays
 	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps are the last thing done: an installation that was broken off is done anew.
+# The stamps are written last: an installation that was interrupted is repeated.
 $(VENV)/.created: | check-python
 	@echo "Creating .venv with $$($(PYTHON) --version)"
 	@rm -rf $(VENV)
@@ -107,14 +107,14 @@ check-python:
 		echo "$(PYTHON) has no venv with pip in it (Debian: apt install python3-venv)." >&2; \
 		exit 1; }
 
-# The raw batch interface over HTTP, which tests/backends compares with (only where there is a `spin`).
+# The raw batch interface over HTTP, for the comparison in tests/backends (only with `spin`).
 build/raw.wasm: tests/backends/raw/raw.py tools/mend.py $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),-p tests/backends/raw raw)
 
-# Written under another name and then moved: a build that fails or is broken off leaves the last good
-# component, and a gateway that is running never sees half a file. The name has the shell's process id,
-# so that two builds at once do not write into one file.
-# $(1): the world, $(2): the module with the entry
+# The component is written under another name and then moved. So a build that fails or is interrupted leaves
+# the last good component, and a running gateway never reads half a file. The name contains the shell's
+# process id, so that two builds at once do not write to the same file.
+# $(1) is the world, $(2) the module with the entry.
 define componentize
 	@mkdir -p build
 	@echo "Compiling $@"
@@ -123,7 +123,7 @@ define componentize
 	$(VENV_PYTHON) -m tools.mend "$$out" && mv "$$out" "$@"
 endef
 
-# The installation is order-only: a new .venv from the same lock file is no reason to compile again.
+# The installation is order-only: a new .venv from the same lock file does not require a new compilation.
 build/kv-batch.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
