@@ -1,4 +1,4 @@
-"""The same for the embedded host, whose calls all block: a coroutine ends at its first step."""
+"""The component for the embedded host, whose calls all block: a coroutine ends in its first step."""
 
 from __future__ import annotations
 

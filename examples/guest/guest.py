@@ -1,4 +1,4 @@
-"""A Spin component of its own that reads in batches through `kv_batch`, with spin-sdk's HTTP handler."""
+"""A Spin component that reads in batches through `kv_batch`, with spin-sdk's HTTP handler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the guest does, whatever its host: it looks up the keys of a query."""
+"""Looks up the keys of a query. This module is the same for both hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kv_batch.bucket import Bucket
 
 
 async def lookup(bucket: Bucket, target: str) -> bytes:
-    """The values of the keys that a target names: `/?key=a&key=b` is answered with `{"a": "1", "b": null}`.
+    """The values of the keys in a target, as JSON: `{"a": "1", "b": null}` for `/?key=a&key=b`.
 
     Raises:
         kv_batch.errors.StoreError: a key could not be read.

@@ -31,11 +31,11 @@ class Gateway(Protocol):
     @abstractmethod
     def handle(self, method: str, target: str, headers: List[Tuple[str, str]]) -> None:
         """
-        Answers one request by calling `exchange`: `respond` once, then `write` until all is sent. It
-        returns when the answer is complete.
+        Answers one request by calling `exchange`: `respond` once, then `write` until everything is sent.
+        Returns when the answer is complete.
         
-        `target` is the path with its query, as they stood in the request line: nothing decoded. `headers`
-        are in the order received, repeats and all.
+        `target` is the path with its query, as in the request line, not decoded. `headers` are in the order
+        received, with repeats.
         """
         raise NotImplementedError
 
