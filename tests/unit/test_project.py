@@ -62,11 +62,38 @@ def test_the_readme_names_every_problem_and_every_variable() -> None:
     assert [name for name in [*PROBLEMS, *MANIFEST["variables"]] if f"`{name}`" not in readme] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/backends.md", "CHANGELOG.md"])
+TREE = [
+    path.relative_to(ROOT)
+    for top in ROOT.iterdir()
+    if not top.name.startswith(".") and top.name not in {"build", "dist"}
+    for path in [top, *top.rglob("*")]
+]
+"""All files and directories of the project, without products and caches."""
+
+DOCUMENTS = sorted(str(path) for path in TREE if path.suffix == ".md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_between_files_lead_somewhere(document: str) -> None:
     file = ROOT / document
     links = re.findall(r"\]\((?!http)([^)#]+)\)", file.read_text())
     assert links == [link for link in links if (file.parent / link).exists()]
+
+
+NAMED = re.compile(r"(?!/|build/|dist/)[\w./-]+(?:\.(?:py|md|toml|wit|conf)|/)")
+"""A file or a directory, as a document names it: from the root, or by the last parts of its path."""
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_document_names_only_files_that_exist(document: str) -> None:
+    """`kv_batch/batch.py`, `batch.py` and `tests/unit/` exist; code blocks are not checked."""
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
+    words = (word for code in re.findall(r"`([^`]+)`", text) for word in re.split(r"\s|::", code))
+    ends = {f"/{path}{'/' * (ROOT / path).is_dir()}" for path in TREE}
+    wrong = [
+        name for name in words if NAMED.fullmatch(name) and not any(end.endswith(f"/{name}") for end in ends)
+    ]
+    assert wrong == []
 
 
 FLOORS = {
