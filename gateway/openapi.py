@@ -10,6 +10,7 @@ import json
 from typing import Any, Final
 
 from gateway.problems import PROBLEM, PROBLEMS
+from gateway.record import MAX_REQUEST_ID
 from gateway.routes import LONGEST_PAGE, PAGE, ROUTES
 from gateway.settings import Limits
 from gateway.wire.media import FORM, JSON, NDJSON
@@ -130,7 +131,7 @@ _HEADERS: Final[Json] = {
     "x-request-id": {
         "description": "The request's own, or one that was made for it: the log has its line under it.",
         "required": True,
-        "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_REQUEST_ID},
     },
     "server-timing": {
         "description": "Milliseconds spent on reading and decoding the request, in the store, and on "

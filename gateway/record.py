@@ -20,12 +20,15 @@ from gateway.http import Body, Chunks
 
 Phase = Literal["decode", "store", "encode", "send"]
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,128}")
+MAX_REQUEST_ID = 128
+"""The maximum length of a client's request id, in characters. A longer one is replaced."""
+
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._~:@/+=-]{{1,{MAX_REQUEST_ID}}}")
 _TRACE_PARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-LONGEST_NAME = 100
+MAX_LOGGED_NAME = 100
 """The maximum length of a method or a store name in the log, in characters."""
 
 
@@ -91,9 +94,9 @@ class Record:
         line = {
             "request_id": self.request_id,
             "trace_id": self.trace_id,
-            "method": self.method[:LONGEST_NAME],
+            "method": self.method[:MAX_LOGGED_NAME],
             "route": self.route,
-            "store": self.store and self.store[:LONGEST_NAME],
+            "store": self.store and self.store[:MAX_LOGGED_NAME],
             "status": self.status,
             "problem": self.problem,
             "keys": self.keys,

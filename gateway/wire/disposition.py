@@ -18,6 +18,8 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
+from gateway.wire.place import MAX_QUOTED
+
 _TYPE = re.compile(r"form-data[ \t]*", re.IGNORECASE)
 _NAME = re.compile(r"[ \t]*;[ \t]*([!#$%&'+.^_`|~0-9A-Za-z-]+)(\*?)[ \t]*=[ \t]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=[ \t]*(?:;|\Z))")
@@ -67,12 +69,12 @@ def name_of(header: str) -> str:
             found = _UNESCAPED.match(header, parameter.end())
         if found is None:
             raise NoName(
-                f"The {attribute[:100]} of a part is neither one token nor one quoted string (RFC 7578 "
-                f"section 4.2). {_QUOTE}"
+                f"The {attribute[:MAX_QUOTED]} of a part is neither one token nor one quoted string "
+                f"(RFC 7578 section 4.2). {_QUOTE}"
             )
         start = found.end()
         if attribute in names:
-            raise NoName(f"A part has the {attribute[:100]} twice.")
+            raise NoName(f"A part has the {attribute[:MAX_QUOTED]} twice.")
         names[attribute] = found[0]
     if not _END.fullmatch(header, start):
         raise NoName(

@@ -19,6 +19,7 @@ from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire.disposition import NoName, name_of
 from gateway.wire.pairs import Pair, check_count, check_key, check_value_size
+from gateway.wire.place import MAX_QUOTED
 
 _AS_IT_IS = ("7bit", "8bit", "binary")
 """Transfer encodings that change nothing."""
@@ -97,7 +98,7 @@ class FormDecoder:
         headers: dict[str, str] = {}
         for header, value in part.headerlist:
             if header in headers:
-                raise self._refused(f"A part has the header {header[:100]} twice.")
+                raise self._refused(f"A part has the header {header[:MAX_QUOTED]} twice.")
             headers[header] = value
         if headers.get("Content-Type", "").lower().startswith("multipart/"):
             raise self._refused(
@@ -107,8 +108,8 @@ class FormDecoder:
         encoding = headers.get("Content-Transfer-Encoding", "binary").strip().lower()
         if encoding not in _AS_IT_IS:
             raise self._refused(
-                f"A part has the content-transfer-encoding {encoding[:100]!r}. Send its bytes as they are "
-                "(RFC 7578 section 4.7)."
+                f"A part has the content-transfer-encoding {encoding[:MAX_QUOTED]!r}. Send its bytes as they "
+                "are (RFC 7578 section 4.7)."
             )
         try:
             name = name_of(headers["Content-Disposition"])

@@ -16,16 +16,19 @@ from typing import Final, NoReturn
 from gateway.problems import Problem
 from gateway.wire.place import BODY, Line, Place
 
-DEEPEST: Final = 64
-"""Levels of nesting that are always parsed; three times as many never are. The API needs 3, and CPython
-in WebAssembly was seen to bear 500."""
+MAX_DEPTH: Final = 64
+"""The depth of nesting up to which text is parsed. Text of three times this depth is never parsed.
+
+The API needs 3 levels. CPython in WebAssembly was seen to bear 500."""
 
 Object = tuple[tuple[str, object], ...]
 """A JSON object: its members in order, duplicates and all. (An array is a `list`, so the two stay apart.)"""
 
-PIECE: Final = 24 * 1024
-"""Bytes of text that are measured at a time: there may be as many quotes in it, each an entry of a list. As
-few as in `gateway.wire.ndjson.PIECE`, and for its reason."""
+SCAN_PIECE_BYTES: Final = 24 * 1024
+"""The size in bytes of the pieces of text that are scanned for marks (`outline`).
+
+All bytes of a piece may be quotes, and each quote becomes an entry of a list. And above 30,000 bytes CPython
+searches with a slower algorithm (see `gateway.wire.ndjson.BULK_PIECE_BYTES`)."""
 
 _NOT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 
@@ -59,7 +62,7 @@ def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
     if too_deep(text, most):
         raise Problem(
             "malformed-body",
-            f"{place} is nested more than {DEEPEST} levels deep, or its brackets do not match. "
+            f"{place} is nested more than {MAX_DEPTH} levels deep, or its brackets do not match. "
             "The API needs three levels.",
             place.where(),
         )
@@ -86,30 +89,30 @@ def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
 
 
 def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
-    """Whether `text` may be nested more than DEEPEST levels. Where it is not, it is safe to parse.
+    """Whether `text` may be nested more than MAX_DEPTH levels. Where it is not, it is safe to parse.
 
     May say yes of text whose brackets do not match, which is no JSON in any case. Never says no of text in
-    which a parser gets down more than 3 x DEEPEST levels: up to there the text is JSON, the quotes are
+    which a parser gets down more than 3 x MAX_DEPTH levels: up to there the text is JSON, the quotes are
     told apart as the parser does it, and a round takes off two levels at most.
 
     Raises:
         TooMany: it has more than `most` marks.
     """
-    if text.count(b",") + text.count(b"[") + text.count(b"{") <= min(DEEPEST, most):
+    if text.count(b",") + text.count(b"[") + text.count(b"{") <= min(MAX_DEPTH, most):
         return False  # that is all that a parser can make of it, whatever else the text has
     try:
         brackets = outline(text, most).translate(None, b",")
     except TooMany as error:
-        if _open(error.outline) > DEEPEST:
+        if _open(error.outline) > MAX_DEPTH:
             return True
         raise
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         # Each round takes the innermost level off (two where objects hold arrays).
         size = len(brackets)
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if len(brackets) == size:
             break
-    return brackets.count(b"[") + brackets.count(b"{") > DEEPEST
+    return brackets.count(b"[") + brackets.count(b"{") > MAX_DEPTH
 
 
 def _open(outline: bytes) -> int:
@@ -129,7 +132,7 @@ def outline(text: bytes, most: int = sys.maxsize) -> bytes:
     inside = 0
     start = 0
     while start < len(text):
-        piece = text[start : start + PIECE]
+        piece = text[start : start + SCAN_PIECE_BYTES]
         start += len(piece)
         if b"\\" in piece:
             if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # it ends in the middle of an escape

@@ -8,8 +8,10 @@ JSON = "application/json"
 NDJSON = "application/x-ndjson"
 FORM = "multipart/form-data"
 
-LONGEST = 4096
-"""Characters of a header that are looked at: each comma takes a step of Python, and browsers send 200."""
+MAX_HEADER_LENGTH = 4096
+"""The number of characters of a header that are parsed. The rest is ignored.
+
+Each comma costs a step of Python. Browsers send about 200 characters."""
 
 OTHER_NAMES = {"application/ndjson": NDJSON, "application/jsonl": NDJSON, "application/x-jsonlines": NDJSON}
 """Names that clients have for a type, and the one that it has here. None of them is registered."""
@@ -70,9 +72,10 @@ def _weighted(header: str) -> Iterator[tuple[str, float]]:
     """The elements of a list with weights: each in lower case, with its `q`.
 
     Other parameters are passed over: none of what is offered has any. An element whose weight is none
-    (RFC 9110 section 12.4.2) is left out. What is behind the first LONGEST characters is disregarded.
+    (RFC 9110 section 12.4.2) is left out. Characters behind the first MAX_HEADER_LENGTH are
+    ignored.
     """
-    for element in header[:LONGEST].lower().split(","):
+    for element in header[:MAX_HEADER_LENGTH].lower().split(","):
         name, *parameters = [part.strip() for part in element.split(";")]
         weight: float | None = 1.0
         for parameter in parameters:

@@ -30,8 +30,8 @@ _STARTS = (
     (BOM, "a byte order mark (EF BB BF), which is skipped only at the start of a body. Remove it."),
 )
 
-_LOOKED_AT = 64 * 1024
-"""Bytes of a body or line that are looked at."""
+_EXAMINED_BYTES = 64 * 1024
+"""The number of bytes of a body or line that are examined."""
 
 _TWO_LINES = re.compile(rb"\s*\{[^\n]*\}[ \t\r]*\n\s*\{")
 """An object on a line, and another on the next. No JSON has that."""
@@ -55,7 +55,7 @@ def better_of_body(problem: Problem, body: bytes, name: str) -> Problem:
         body: All of it.
         name: Of the list that it must have: "keys" or "pairs".
     """
-    start = body[:_LOOKED_AT]
+    start = body[:_EXAMINED_BYTES]
     told = _encoded(start)
     if told is not None:
         told = f"The body {told}"
@@ -102,7 +102,7 @@ def better_of_line(problem: Problem, line: bytes, place: Line) -> Problem:
     """Why a line of NDJSON was refused, in better words where it is something else."""
     if problem.code != "malformed-body":
         return problem
-    start = line[:_LOOKED_AT]
+    start = line[:_EXAMINED_BYTES]
     told = _encoded(start)
     if told is None:
         told = _no_line(problem, start)

@@ -199,14 +199,17 @@ def encode_lines(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iter
     yield held + b"\n"
 
 
-PIECE = 24 * 1024
-"""Bytes, about, that are taken apart at a time. CPython looks for a separator in over 30,000 bytes by another
-algorithm, which prepares itself anew for each that it finds; and a line of another shape costs no more than
-its piece."""
+BULK_PIECE_BYTES = 24 * 1024
+"""The size in bytes of the pieces that are decoded in bulk. Each goes on to the end of its last line.
 
-LONG = 1024 * 1024
-"""Bytes of a line that is a piece by itself. With escapes it is parsed, whatever its shape: it may be six
-times as long as what it says, and is not to be copied at each step."""
+Above 30,000 bytes CPython searches for a separator with another algorithm, whose preparation is repeated for
+each separator that it finds. And a line of another shape slows down its own piece only."""
+
+LONG_LINE_BYTES = 1024 * 1024
+"""The size in bytes from which a line is a piece by itself.
+
+Such a line is parsed if it has escapes, whatever its shape: it may be six times as long as its content, and
+each step of the bulk decoder would copy it."""
 
 
 def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
@@ -223,7 +226,7 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
         end = _end_of_piece(text, start)
         piece = text[start:end]
         count = piece.count(b"\n")
-        found = shaped(piece, count, limits) if len(piece) < LONG or b"\\" not in piece else []
+        found = shaped(piece, count, limits) if len(piece) < LONG_LINE_BYTES or b"\\" not in piece else []
         if found:
             items += found
             if line_numbers is not None:
@@ -282,13 +285,15 @@ async def with_end(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
 
 def _end_of_piece(text: bytes, start: int) -> int:
     """Where the piece ends that starts there: behind a whole line. A long line is a piece by itself."""
-    end = text.find(b"\n", start + PIECE) + 1 or len(text)
-    return end if end - start < LONG else text.rfind(b"\n", start, start + PIECE) + 1 or end
+    end = text.find(b"\n", start + BULK_PIECE_BYTES) + 1 or len(text)
+    if end - start < LONG_LINE_BYTES:
+        return end
+    return text.rfind(b"\n", start, start + BULK_PIECE_BYTES) + 1 or end
 
 
 def _numbered(piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:
     """The lines of a piece that are not blank, with their numbers; no step is taken for each blank one."""
-    if len(piece) >= LONG:  # one line, which is not copied
+    if len(piece) >= LONG_LINE_BYTES:  # one line, which is not copied
         if _NOT_BLANK.search(piece):
             yield number, piece
         return
@@ -302,7 +307,7 @@ def _numbered(piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:
 
 def _parsed(line: bytes, place: Line) -> object:
     try:
-        return parse(line, place, _MOST_MARKS)
+        return parse(line, place, MAX_LINE_MARKS)
     except TooMany:
         raise Problem(
             "malformed-body",
@@ -313,6 +318,8 @@ def _parsed(line: bytes, place: Line) -> object:
 
 _NOT_BLANK = re.compile(rb"[^ \t\r\n][^\n]*+")
 
-_MOST_MARKS = 1_000
-"""Marks of a line (`json_text.outline`) that is parsed at all. A good one has 16; up to here its faults are
-told one by one."""
+MAX_LINE_MARKS = 1_000
+"""The maximum number of marks (`json_text.outline`) of a line that is parsed.
+
+A valid line has at most 16: 12 quotes, 2 brackets and 2 commas. The limit is higher, so that a line that is
+not valid is parsed as well, and its error is specific."""

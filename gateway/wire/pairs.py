@@ -15,13 +15,15 @@ from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire.json_text import TooMany, parse
 from gateway.wire.mistaken import BOM, better_of_body
-from gateway.wire.place import BODY, LONGEST_NAME, Place, Pointer, Where
+from gateway.wire.place import BODY, MAX_QUOTED, Place, Pointer, Where
 
 Pair = tuple[str, bytes]
 
-MARKS = 20
-"""Marks of a pair (`json_text.outline`) that are parsed: the longest good one has 17. A little room, so that
-most faults are told one by one."""
+MARKS_PER_PAIR = 20
+"""The maximum number of marks (`json_text.outline`) per pair of a JSON body that is parsed.
+
+A valid pair has at most 17: the 16 of a line, and the comma behind it. The limit is a little higher, so that
+most bodies that are not valid are parsed as well, and their errors are specific."""
 
 PAIR = ("key", "value", "encoding")
 """The members of a pair."""
@@ -144,7 +146,7 @@ def _parsed(body: bytes, limits: Limits) -> object:
     """The JSON of a body that has not many more values than the longest good one: each is many times the size
     of the two bytes that it may be written with."""
     try:
-        return parse(body, most=MARKS * (limits.keys + 1))
+        return parse(body, most=MARKS_PER_PAIR * (limits.keys + 1))
     except TooMany:
         raise Problem(
             "too-large",
@@ -295,7 +297,7 @@ def _why_no_base64(text: str, error: ValueError) -> str:
 
 def _shorten(name: str) -> str:
     """A member's name as an error tells it: not at any length."""
-    return json.dumps(name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…")
+    return json.dumps(name if len(name) <= MAX_QUOTED else f"{name[:MAX_QUOTED]}…")
 
 
 def _kind(value: object) -> str:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 Where = dict[str, object]
 """The place as members of a problem: `{"pointer": "/pairs/3"}`, or `{"line": 4}`."""
 
-LONGEST_NAME = 100
-"""Characters of a member's name that are told. A client may have sent millions."""
+MAX_QUOTED = 100
+"""The maximum number of characters of a client's text (such as a name) that an error quotes.
+
+The text may have millions of characters."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Pointer:
 
     def where(self, member: str | None = None) -> Where:
         """The place of this value, or of a member of it, where that has a name of a sane length."""
-        if member is None or len(member) > LONGEST_NAME:
+        if member is None or len(member) > MAX_QUOTED:
             return {"pointer": self.path}
         return {"pointer": f"{self.path}/{member.replace('~', '~0').replace('/', '~1')}"}
 

@@ -6,6 +6,7 @@ import re
 from urllib.parse import unquote_plus
 
 from gateway.problems import Problem
+from gateway.wire.place import MAX_QUOTED
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -29,9 +30,9 @@ def parse_query(query: str, known: set[str]) -> dict[str, list[str]]:
         if name not in known:
             raise Problem(
                 "malformed-query",
-                f"This route has no parameter {name[:100]!r}. "
+                f"This route has no parameter {name[:MAX_QUOTED]!r}. "
                 + (f"It has: {', '.join(sorted(known))}." if known else "It has none."),
-                parameter=name[:100],
+                parameter=name[:MAX_QUOTED],
             )
         values.setdefault(name, []).append(_decoded(raw_value, name))
     return values
@@ -57,9 +58,9 @@ def malformed(name: str, rule: str) -> Problem:
 def _decoded(text: str, name: str) -> str:
     if _BAD_ESCAPE.search(text):
         raise malformed(
-            name[:100], "has a % that is not followed by two hexadecimal digits; a % itself is %25"
+            name[:MAX_QUOTED], "has a % that is not followed by two hexadecimal digits; a % itself is %25"
         )
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError as error:
-        raise malformed(name[:100], "is not UTF-8 once it is percent-decoded") from error
+        raise malformed(name[:MAX_QUOTED], "is not UTF-8 once it is percent-decoded") from error

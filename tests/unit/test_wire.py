@@ -17,7 +17,7 @@ from gateway.settings import Limits
 from gateway.wire import encoding, json_text, ndjson
 from gateway.wire.encoding import encode_pairs
 from gateway.wire.form import FormDecoder
-from gateway.wire.json_text import DEEPEST, TooMany, least_said, outline, parse, too_deep
+from gateway.wire.json_text import MAX_DEPTH, TooMany, least_said, outline, parse, too_deep
 from gateway.wire.pairs import Pair, decode_keys, decode_pairs
 from gateway.wire.query import parse_query
 
@@ -246,16 +246,16 @@ OPENERS = [("[", 1), ('{"a":', 1), ('{"\\"]":[', 2), ('{"\\\\":[', 2), ('["]",{"
 
 @given(st.sampled_from(OPENERS), st.integers(0, 400), st.text('[]{}"\\ax:,', max_size=300))
 def test_what_is_called_shallow_is_safe_to_parse(opener: tuple[str, int], times: int, noise: str) -> None:
-    """Whatever follows them, no more than 3 x DEEPEST open brackets get to the parser."""
+    """Whatever follows them, no more than 3 x MAX_DEPTH open brackets get to the parser."""
     text, levels = opener
     if not too_deep((text * times + noise).encode()):
-        assert levels * times <= 3 * DEEPEST
+        assert levels * times <= 3 * MAX_DEPTH
 
 
 @pytest.mark.parametrize(("text", "levels"), OPENERS)
 def test_depth_is_measured_outside_strings(text: str, levels: int) -> None:
     assert too_deep((text * 400).encode())
-    assert not too_deep((text * (DEEPEST // levels)).encode())
+    assert not too_deep((text * (MAX_DEPTH // levels)).encode())
 
 
 JSON_VALUES = st.recursive(
@@ -280,7 +280,7 @@ def test_marks_are_found_outside_strings_wherever_the_text_is_cut(
 ) -> None:
     text = json.dumps(value).encode()
     expected = marks(value)
-    with patch.object(json_text, "PIECE", piece):
+    with patch.object(json_text, "SCAN_PIECE_BYTES", piece):
         assert outline(text).decode() == expected.replace("S", "")
         if len(expected.replace("S", "SS")) > most:
             with pytest.raises(TooMany):
