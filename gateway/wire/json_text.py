@@ -151,7 +151,7 @@ def outline(text: bytes, most: int = sys.maxsize) -> bytes:
     return b"".join(found)
 
 
-def least_said(text: bytes) -> int:
+def min_content_bytes(text: bytes) -> int:
     """How many bytes of UTF-8 a piece of JSON says, at least, once its escapes are read: each character is
     taken for one byte. The piece may start and end anywhere."""
     if b"\\" not in text:

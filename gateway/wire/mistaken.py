@@ -47,7 +47,7 @@ _KEY_NAMES = re.compile(rb'\s*\[\s*\{\s*"name"\s*:')
 _STRINGS = re.compile(rb'\s*\[\s*"')
 
 
-def better_of_body(problem: Problem, body: bytes, name: str) -> Problem:
+def explain_body(problem: Problem, body: bytes, name: str) -> Problem:
     """Why a JSON body was refused, in better words where it is something else.
 
     Args:
@@ -56,28 +56,30 @@ def better_of_body(problem: Problem, body: bytes, name: str) -> Problem:
         name: Of the list that it must have: "keys" or "pairs".
     """
     start = body[:_EXAMINED_BYTES]
-    told = _encoded(start)
-    if told is not None:
-        told = f"The body {told}"
+    detail = _encoded(start)
+    if detail is not None:
+        detail = f"The body {detail}"
     elif not start.strip():
-        told = f'The body is empty, and must be {{"{name}": […]}}. Was a file meant, with curl --json @FILE?'
+        detail = (
+            f'The body is empty, and must be {{"{name}": […]}}. Was a file meant, with curl --json @FILE?'
+        )
     elif _TWO_LINES.match(start):
-        told = (
+        detail = (
             "The body has a JSON object on a line and another on the next: that is NDJSON. "
             f"Send it with content-type: {NDJSON}."
         )
     elif problem.code != "malformed-body":
         return problem
     elif start.lstrip().startswith(b"[") and problem.__cause__ is None:
-        told = f'The body must be {{"{name}": […]}}, and it is an array. {_from_array(start, name)}'
+        detail = f'The body must be {{"{name}": […]}}, and it is an array. {_from_array(start, name)}'
     elif problem.members.get("pointer") in ("/key", "/value", "/end"):
-        told = (
+        detail = (
             f'The body must be {{"{name}": […]}}, and it is a single pair. '
             f"A line of NDJSON needs content-type: {NDJSON}."
         )
     else:
         return problem
-    return Problem("malformed-body", told, {"pointer": problem.members.get("pointer", "")})
+    return Problem("malformed-body", detail, {"pointer": problem.members.get("pointer", "")})
 
 
 def _from_array(start: bytes, name: str) -> str:
@@ -98,18 +100,18 @@ def _from_array(start: bytes, name: str) -> str:
     )
 
 
-def better_of_line(problem: Problem, line: bytes, place: Line) -> Problem:
+def explain_line(problem: Problem, line: bytes, place: Line) -> Problem:
     """Why a line of NDJSON was refused, in better words where it is something else."""
     if problem.code != "malformed-body":
         return problem
     start = line[:_EXAMINED_BYTES]
-    told = _encoded(start)
-    if told is None:
-        told = _no_line(problem, start)
-    return problem if told is None else Problem("malformed-body", f"{place} {told}", place.where())
+    detail = _encoded(start)
+    if detail is None:
+        detail = _explain_line(problem, start)
+    return problem if detail is None else Problem("malformed-body", f"{place} {detail}", place.where())
 
 
-def _no_line(problem: Problem, line: bytes) -> str | None:
+def _explain_line(problem: Problem, line: bytes) -> str | None:
     text = line.strip()
     if text.startswith(b"["):
         return "starts an array, and each line must be an object. Put each item on a line: jq -c '.[]'."

@@ -19,16 +19,16 @@ from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire.bulk import bulk_keys, bulk_pairs
 from gateway.wire.encoding import NEWLINE, encode_pairs
-from gateway.wire.json_text import TooMany, least_said, parse
-from gateway.wire.mistaken import BOM, better_of_line
+from gateway.wire.json_text import TooMany, min_content_bytes, parse
+from gateway.wire.mistaken import BOM, explain_line
 from gateway.wire.pairs import Pair, decode_key, decode_pair
 from gateway.wire.place import Line, Place
 
 Item = TypeVar("Item")
-Shaped = Callable[[bytes, int, Limits], list[Item]]
+DecodeBulk = Callable[[bytes, int, Limits], list[Item]]
 """Makes the items of so many lines, if all have the usual shape and are good; else none."""
 
-One = Callable[[object, Limits, Place], Item]
+DecodeOne = Callable[[object, Limits, Place], Item]
 """Makes the item of one parsed line."""
 
 
@@ -38,12 +38,12 @@ class End:
 
     Attributes:
         pairs: How many lines it says that there are.
-        behind: How many items of its block stand before it.
+        items_before: How many items of its block come before it.
         number: Its line number, from 1.
     """
 
     pairs: int
-    behind: int
+    items_before: int
     number: int
 
 
@@ -55,7 +55,7 @@ class Lines(Generic[Item]):
         items: The keys or pairs of the good lines, up to the first bad one.
         numbers: Their line numbers, from 1.
         size: Bytes of the whole block.
-        behind: The number of the line behind the block.
+        next_number: The number of the line after the block.
         problem: What is wrong with the line after the good ones; None where all are good.
         ends: The end lines among them.
     """
@@ -63,7 +63,7 @@ class Lines(Generic[Item]):
     items: list[Item]
     numbers: Sequence[int]
     size: int
-    behind: int
+    next_number: int
     problem: Problem | None = None
     ends: Sequence[End] = ()
 
@@ -75,66 +75,35 @@ Decode = Callable[[bytes, int, Limits], Lines[Item]]
 async def read(
     body: Body, limits: Limits, decode: Decode[Item], *, ended: bool = False
 ) -> AsyncGenerator[Lines[Item], None]:
-    """The lines of a body as they arrive, decoded in blocks of whole lines, and its end lines checked.
+    """Decodes the lines of a body as they arrive, in blocks of whole lines, and checks its end lines.
 
-    The last line may lack its newline. One of which only a part came is never given out.
+    The last line may lack its newline. A line of which only a part has arrived is never decoded.
 
     Args:
         body: NDJSON.
-        limits: Of keys and values.
-        decode: What makes items of its lines.
+        limits: The limits of keys and values.
+        decode: Decodes the items of a block.
         ended: Whether the last line must be an end line.
 
     Raises:
-        Problem: `too-large`: a line is longer than any that could be good; `malformed-body`: the client broke
-            off, what it packed cannot be unpacked, or the end line is missing. With the `line`.
+        Problem: `too-large`: a line is longer than any valid one. `malformed-body`: the client disconnected,
+            the body cannot be decompressed, or the end line is missing. Each has the member `line`.
     """
-    since = _Since()
-    # The longest good line has its value in base64, and what it says takes that many bytes. Each of them may
-    # have been sent as an escape of six.
-    most = limits.key_bytes + 4 * (limits.value_bytes // 3 + 1) + 1024
+    end_lines = _EndLineChecker()
+    partial = _PartialLine(limits)
     number = 1
-    held = bytearray()  # of a line whose end has not come
-    said = 0
-    while True:
-        try:
-            chunk = await body.read()
-        except BodyCutShort:
-            raise Problem(
-                "malformed-body",
-                f"The body was cut short in line {number}: the connection closed before all of it had come.",
-                line=number,
-            ) from None
-        except Problem as problem:
-            raise Problem(problem.code, f"{problem.detail} It was line {number}.", line=number) from problem
-        if not chunk:
-            break
+    while chunk := await _next_chunk(body, number):
         end = chunk.rfind(b"\n") + 1
         if end:
-            block = b"".join((held, chunk[:end])) if held else chunk[:end]
-            held, said = bytearray(), 0  # what is held twice is held while the block is decoded
-            decoded = since.checked(decode(block, number, limits))
-            del block
-            yield decoded
-            number = decoded.behind
-        held += chunk[end:]
-        said += least_said(chunk[end:])
-        if said > most or len(held) > 6 * most:
-            raise Problem(
-                "too-large",
-                f"Line {number} is longer than {most} bytes, its escapes counted as what they say: more than "
-                "any good pair takes (max_key_bytes, max_value_bytes). Is there a newline behind each?",
-                line=number,
-                limit=most,
-            )
-    if held:
-        held += b"\n"
-        block = bytes(held)
-        held.clear()
-        decoded = since.checked(decode(block, number, limits))
-        yield decoded
-        number = decoded.behind
-    if ended and not since.closed:
+            lines = end_lines.checked(decode(partial.completed(chunk[:end]), number, limits))
+            yield lines
+            number = lines.next_number
+        partial.add(chunk[end:], number)
+    if partial:
+        lines = end_lines.checked(decode(partial.completed(b"\n"), number, limits))
+        yield lines
+        number = lines.next_number
+    if ended and not end_lines.closed:
         raise Problem(
             "malformed-body",
             "The body does not end with an end line, as ?end=true demands: it was cut, or it was written "
@@ -143,8 +112,64 @@ async def read(
         )
 
 
-class _Since:
-    """The lines of a body since its start, or since its last end line.
+async def _next_chunk(body: Body, number: int) -> bytes:
+    """The next chunk of a body, of which line `number` is incomplete; empty at the end.
+
+    Raises:
+        Problem: `malformed-body`: the client disconnected, or the body cannot be decompressed.
+    """
+    try:
+        return await body.read()
+    except BodyCutShort:
+        raise Problem(
+            "malformed-body",
+            f"The body was cut short in line {number}: the connection closed before all of it had come.",
+            line=number,
+        ) from None
+    except Problem as problem:
+        raise Problem(problem.code, f"{problem.detail} It was line {number}.", line=number) from problem
+
+
+class _PartialLine:
+    """The start of a line whose end has not arrived; false if it is empty."""
+
+    def __init__(self, limits: Limits) -> None:
+        # The longest valid line has its value as base64. The other 1,024 bytes are for the member names.
+        self._most = limits.key_bytes + 4 * (limits.value_bytes // 3 + 1) + 1024
+        self._held = bytearray()
+        self._content_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def completed(self, rest: bytes) -> bytes:
+        """The line with its rest. Nothing is held any more, so that memory has the line only once."""
+        line = b"".join((self._held, rest)) if self._held else rest
+        self._held, self._content_bytes = bytearray(), 0
+        return line
+
+    def add(self, start: bytes, number: int) -> None:
+        """Holds more of the line, which is line `number`.
+
+        Raises:
+            Problem: `too-large`: the line is longer than any valid one. Each byte of a valid line may have
+                been sent as an escape of six bytes.
+        """
+        self._held += start
+        self._content_bytes += min_content_bytes(start)
+        if self._content_bytes > self._most or len(self._held) > 6 * self._most:
+            raise Problem(
+                "too-large",
+                f"Line {number} is longer than {self._most} bytes, its escapes counted as what they say: "
+                "more than any good pair takes (max_key_bytes, max_value_bytes). Is there a newline behind "
+                "each?",
+                line=number,
+                limit=self._most,
+            )
+
+
+class _EndLineChecker:
+    """Compares each end line with the number of lines since the start of the body, or the last end line.
 
     Attributes:
         closed: Whether the last line so far is an end line.
@@ -155,10 +180,10 @@ class _Since:
         self._count = 0
 
     def checked(self, lines: Lines[Item]) -> Lines[Item]:
-        """The lines, up to the first end line that says a wrong number."""
+        """The lines, up to the first end line with a wrong number."""
         start = 0
         for end in lines.ends:
-            count = self._count + end.behind - start
+            count = self._count + end.items_before - start
             if count != end.pairs:
                 problem = Problem(
                     "malformed-body",
@@ -168,11 +193,11 @@ class _Since:
                 )
                 return replace(
                     lines,
-                    items=lines.items[: end.behind],
-                    numbers=lines.numbers[: end.behind],
+                    items=lines.items[: end.items_before],
+                    numbers=lines.numbers[: end.items_before],
                     problem=problem,
                 )
-            self._count, start = 0, end.behind
+            self._count, start = 0, end.items_before
         left = len(lines.items) - start
         self._count += left
         self.closed = (self.closed or bool(lines.ends)) and not left
@@ -212,7 +237,9 @@ Such a line is parsed if it has escapes, whatever its shape: it may be six times
 each step of the bulk decoder would copy it."""
 
 
-def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one: One[Item]) -> Lines[Item]:
+def _decode(
+    block: bytes, first: int, limits: Limits, bulk: DecodeBulk[Item], one: DecodeOne[Item]
+) -> Lines[Item]:
     text = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if first == 1:
         text = text.removeprefix(BOM)
@@ -220,13 +247,13 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
         text += b"\n"
     items: list[Item] = []
     ends: list[End] = []
-    line_numbers: list[int] | None = None  # the numbers of all items so far, once a piece was odd
+    line_numbers: list[int] | None = None  # of all items, once a piece could not be decoded in bulk
     number, start = first, 0
     while start < len(text):
         end = _end_of_piece(text, start)
         piece = text[start:end]
         count = piece.count(b"\n")
-        found = shaped(piece, count, limits) if len(piece) < LONG_LINE_BYTES or b"\\" not in piece else []
+        found = bulk(piece, count, limits) if len(piece) < LONG_LINE_BYTES or b"\\" not in piece else []
         if found:
             items += found
             if line_numbers is not None:
@@ -237,23 +264,19 @@ def _decode(block: bytes, first: int, limits: Limits, shaped: Shaped[Item], one:
                 place = Line(index)
                 try:
                     document = _parsed(line, place)
-                    if _is_end(document):
+                    if isinstance(document, tuple) and len(document) == 1 and document[0][0] == "end":
                         ends.append(End(_ended(document, place), len(items), index))
                         continue
                     items.append(one(document, limits, place))
                 except Problem as problem:
-                    told = better_of_line(problem, line, place)
-                    return Lines(items, line_numbers, len(block), number + count, told, ends)
+                    problem = explain_line(problem, line, place)
+                    return Lines(items, line_numbers, len(block), number + count, problem, ends)
                 line_numbers.append(index)
         number += count
         start = end
     return Lines(
         items, range(first, number) if line_numbers is None else line_numbers, len(block), number, None, ends
     )
-
-
-def _is_end(document: object) -> bool:
-    return isinstance(document, tuple) and len(document) == 1 and document[0][0] == "end"
 
 
 def _ended(document: object, place: Line) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire.json_text import TooMany, parse
-from gateway.wire.mistaken import BOM, better_of_body
+from gateway.wire.mistaken import BOM, explain_body
 from gateway.wire.place import BODY, MAX_QUOTED, Place, Pointer, Where
 
 Pair = tuple[str, bytes]
@@ -161,7 +161,7 @@ def _only_list(body: bytes, name: str, limits: Limits) -> list[object]:
     try:
         return _list_of(_parsed(body.removeprefix(BOM), limits), name, limits)
     except Problem as problem:
-        raise better_of_body(problem, body.removeprefix(BOM), name) from problem
+        raise explain_body(problem, body.removeprefix(BOM), name) from problem
 
 
 def _list_of(document: object, name: str, limits: Limits) -> list[object]:

@@ -16,7 +16,7 @@ from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire import ndjson
 from gateway.wire.json_text import parse
-from gateway.wire.mistaken import better_of_line
+from gateway.wire.mistaken import explain_line
 from gateway.wire.pairs import Pair, decode_key, decode_pair
 from gateway.wire.place import Line
 
@@ -100,7 +100,7 @@ def one_by_one(block: bytes, first: int, decode: object) -> tuple[list[object], 
                 continue
             items.append(decode(document, LIMITS, Line(number)))  # type: ignore[operator]
         except Problem as problem:
-            return items, numbers, told(better_of_line(problem, text, Line(number)))
+            return items, numbers, told(explain_line(problem, text, Line(number)))
         numbers.append(number)
     return items, numbers, None
 
@@ -363,7 +363,7 @@ def test_long_lines_among_short_ones_keep_their_numbers() -> None:
     block = short * 3 + long + short * 2_000 + long + b"\n" * 3 + long + b" \n"
     lines = ndjson.decode_pair_lines(block, 1, limits)
     numbers = [1, 3, 5, 7, *range(8, 4_008, 2), 4_008, 4_012]
-    assert (lines.problem, list(lines.numbers), lines.behind) == (None, numbers, 4_014)
+    assert (lines.problem, list(lines.numbers), lines.next_number) == (None, numbers, 4_014)
     assert [key for key, _ in lines.items] == ["a"] * 3 + ["l"] + ["a"] * 2_000 + ["l"] * 2
     blank = ndjson.decode_pair_lines(b" " * ndjson.LONG_LINE_BYTES + b"\n" + b"{", 1, limits)
     assert blank.problem is not None

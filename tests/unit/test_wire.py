@@ -17,7 +17,7 @@ from gateway.settings import Limits
 from gateway.wire import encoding, json_text, ndjson
 from gateway.wire.encoding import encode_pairs
 from gateway.wire.form import FormDecoder
-from gateway.wire.json_text import MAX_DEPTH, TooMany, least_said, outline, parse, too_deep
+from gateway.wire.json_text import MAX_DEPTH, TooMany, min_content_bytes, outline, parse, too_deep
 from gateway.wire.pairs import Pair, decode_keys, decode_pairs
 from gateway.wire.query import parse_query
 
@@ -295,8 +295,8 @@ def test_a_line_is_never_said_to_be_longer_than_it_is(value: str, cuts: list[int
     for text in json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps("\0" + value):
         line = text.encode()
         pieces = [line[start:end] for start, end in zip([0, *cuts], [*cuts, len(line)], strict=True)]
-        assert sum(map(least_said, pieces)) <= len(json.loads(text).encode()) + 2
-    said = sum(map(least_said, [b"\\\\" * 1_000, b"\\u0000" * 1_000, b'\\"' * 1_000]))
+        assert sum(map(min_content_bytes, pieces)) <= len(json.loads(text).encode()) + 2
+    said = sum(map(min_content_bytes, [b"\\\\" * 1_000, b"\\u0000" * 1_000, b'\\"' * 1_000]))
     assert 2_990 < said <= 3_000
 
 
