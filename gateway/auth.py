@@ -1,6 +1,6 @@
-"""Who may do what: bearer tokens (RFC 6750) and the anonymous caller. Closed unless configured.
+"""Authorizes callers: bearer tokens (RFC 6750) and anonymous callers. Without settings nobody has access.
 
-An anonymous caller is never a page of another origin. A browser sends a form to any address that a page
+A page of another origin is refused as an anonymous caller. A browser sends a form to any address that a page
 names, without asking the gateway first, and with DNS rebinding a page can read the answers as well.
 """
 
@@ -25,7 +25,7 @@ _PORTS = {"http": "80", "https": "443"}
 
 _ORIGIN = re.compile(r"(https?)://([^/?#@\s]+)")
 _BLANKS = " \t"
-"""The white space of a header (RFC 9110 section 5.6.3). `str.strip()` would take the last byte of an `à`."""
+"""The white space of a header (RFC 9110 section 5.6.3). `str.strip()` would cut the last byte of `à`."""
 
 
 def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
@@ -36,8 +36,9 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
         access: The settings.
 
     Raises:
-        Problem: `unauthorized`, for a wrong token also where an anonymous caller would be let in: who
-            sends a token wants to know that it is wrong. `forbidden`, for a page of another origin.
+        Problem: `unauthorized`: the token is missing or wrong. A wrong token is refused even if anonymous
+            callers have access, so that the caller learns that it is wrong. `forbidden`: the request comes
+            from a page of another origin, or names a host that is not allowed.
     """
     authorization = headers.get("authorization")
     if authorization is None:
@@ -53,7 +54,7 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
         )
     scheme, _, token = authorization.strip(_BLANKS).partition(" ")
     given = token.strip(_BLANKS).encode("latin-1")
-    # Always compare with both tokens, so that the time does not depend on which one is close.
+    # The token is always compared with both, so that the time does not show which one it resembles.
     may_write = _same(given, access.write_token)
     may_read = _same(given, access.read_token)
     if scheme.lower() != "bearer":
@@ -66,10 +67,10 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
 
 
 def require(scope: Scope, needed: Scope) -> None:
-    """Checks that a scope suffices.
+    """Checks that a scope allows what is needed.
 
     Raises:
-        Problem: `forbidden`, if it does not.
+        Problem: `forbidden`: it does not.
     """
     if needed not in _ALLOWS[scope]:
         raise Problem(
@@ -84,7 +85,7 @@ def _refuse_pages(headers: Mapping[str, str], access: Access) -> None:
     (https://www.w3.org/TR/fetch-metadata/, RFC 6454 section 7).
 
     Raises:
-        Problem: `forbidden`, if a browser says so, or if the request names a host that is not allowed.
+        Problem: `forbidden`: it was, as a browser says, or the request names a host that is not allowed.
     """
     host = headers.get("host", "").strip(_BLANKS).lower()
     site = headers.get("sec-fetch-site")
@@ -137,7 +138,7 @@ def _same(given: bytes, configured: str) -> bool:
         latin_1 = utf_8
     # Clients send characters beyond ASCII as UTF-8 (curl, Go) or as latin-1 (Python's http.client, fetch).
     same = hmac.compare_digest(given, utf_8) | hmac.compare_digest(given, latin_1)
-    # An empty setting is no token, and must match nothing.
+    # An empty setting means that there is no token. It must match nothing.
     return same and configured != ""
 
 

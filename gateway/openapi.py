@@ -1,7 +1,7 @@
-"""The API as an OpenAPI 3.1 document, `GET /openapi.json`. Written here and nowhere else.
+"""The API as an OpenAPI 3.1 document, `GET /openapi.json`. It is written by hand in this module.
 
-Statuses and titles are those of `gateway.problems`, limits those of `gateway.settings`: a variable may have
-changed them, so they are told in words.
+Statuses and titles are those of `gateway.problems`. Limits are the defaults of `gateway.settings`. A variable
+may have changed a limit, so the descriptions name the variable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 _LIMITS = Limits()
 
 _BASE64 = "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$"
-"""Base64 with its padding, and no bits set that are not part of the value."""
+"""Padded base64, in which no bits are set that are not part of the value."""
 
 
 def _schema(name: str) -> Json:
@@ -209,7 +209,7 @@ _DETAILS: Final[dict[str, Json]] = {
 
 
 def _problems() -> Json:
-    """The answer for each status that a problem has."""
+    """The answer for each status of a problem."""
     answers: Json = {}
     for status in sorted({status for status, _ in PROBLEMS.values()}):
         codes = [code for code in PROBLEMS if PROBLEMS[code][0] == status]
@@ -237,7 +237,7 @@ def _problems() -> Json:
 
 
 _ANY = (400, 401, 403, 404, 413, 500, 502, 503)
-"""What may befall every request to a store."""
+"""The statuses of problems that any request to a store may have."""
 
 
 def _answer(description: str, content: Json) -> Json:
@@ -419,7 +419,7 @@ def _operation(name: str | None, method: str) -> Json:
 
 
 def _head(operation: Json) -> Json:
-    """The same as HEAD: the same answers, without their bodies."""
+    """The operation as HEAD: the same answers, without their bodies."""
     answers = {status: {"$ref": "#/components/responses/head"} for status in operation["responses"]}
     if "414" in answers:
         answers["414"] = {"$ref": "#/components/responses/414"}
@@ -503,7 +503,7 @@ DOCUMENT: Final[Json] = {
         },
     },
 }
-"""The document. A method that a path does not have is 405, a path that is none 404, as problems."""
+"""The document. A method that a path does not have is 405, and an unknown path is 404, both as problems."""
 
 TEXT: Final = json.dumps(DOCUMENT, ensure_ascii=False, indent=1).encode() + b"\n"
-"""The same as it is served."""
+"""The document as it is served."""

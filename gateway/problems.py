@@ -1,4 +1,4 @@
-"""Every error as an answer: `application/problem+json` (RFC 9457). The one place where that is done."""
+"""Turns errors into answers: `application/problem+json` (RFC 9457). No other module does this."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from kv_batch.errors import BatchFailed, KvBatchError, NoSuchStore, StoreBusy, S
 
 
 class Problem(KvBatchError):
-    """What the client is told, as `application/problem+json`.
+    """An error that the client is told as `application/problem+json`.
 
     Attributes:
         code: A key of `gateway.problems.PROBLEMS`; the last part of the problem's `type`.
         detail: What was wrong, where, and what to do about it.
-        members: The problem's own members, such as `pointer` or `limit`.
-        headers: Headers that the answer must carry, such as `allow`.
+        members: Further members, such as `pointer` or `limit`.
+        headers: Headers that the answer must have, such as `allow`.
     """
 
     def __init__(
@@ -39,14 +39,13 @@ class Problem(KvBatchError):
 
 
 class StreamFailed(KvBatchError):
-    """A stream of lines that was not written whole. It may be sent again as it is, or from `resume_line` on.
+    """A stream of lines was not written completely. It may be sent again whole, or from `resume_line` on.
 
     Attributes:
-        cause: What is wrong with the line that ended it, or the last error of the store.
-        applied: How many lines were applied.
-        failed: (key, reason) of the keys that failed by themselves: the store holds the old value or the new.
-        resume_line: The first line, from 1, that is neither applied nor in `failed`: where to go on. None
-            where there is none.
+        cause: The problem of the line that ended the stream, or the last error of the store.
+        applied: The number of lines that were applied.
+        failed: (key, reason) of the keys that failed by themselves: the store has the old value or the new.
+        resume_line: The first line, from 1, that is neither applied nor in `failed`; None if there is none.
     """
 
     def __init__(
@@ -81,17 +80,20 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "store-failed": (502, "The store failed"),
     "store-busy": (503, "The store is busy"),
 }
-"""Code to status and title. The codes are part of the API: clients tell errors apart by them."""
+"""Code to status and title. The codes are part of the API: clients distinguish errors by them."""
 
 PROBLEM = "application/problem+json"
 
 RETRY_AFTER = 1
-"""Seconds. What makes a store busy is calls under way, and those are over soon."""
+"""Seconds. A store is busy because of calls in progress, and these end soon."""
 
 
 def answer(error: Exception, record: Record) -> Response:
-    """The answer that tells a client of `error`. Of one that nobody foresaw it tells as little as can be:
-    `internal-error`, with the id under which the log has its traceback."""
+    """The answer for an error.
+
+    For an unexpected error it says no more than `internal-error` and the request id, under which the log has
+    the traceback.
+    """
     problem = _problem(error, record)
     content = json.dumps(_document(problem)).encode() + b"\n"
     headers = [("content-type", PROBLEM), ("content-length", str(len(content)))]
@@ -99,7 +101,7 @@ def answer(error: Exception, record: Record) -> Response:
 
 
 def line(error: Exception, record: Record) -> bytes:
-    """The same as the last line of an NDJSON answer that has begun: `{"problem": {…}}`."""
+    """The error as the last line of an NDJSON answer that has begun: `{"problem": {…}}`."""
     return json.dumps({"problem": _document(_problem(error, record))}).encode() + b"\n"
 
 
@@ -115,7 +117,7 @@ def _document(problem: Problem) -> dict[str, object]:
 
 
 def _problem(error: Exception, record: Record) -> Problem:
-    problem = _foreseen(error)
+    problem = _expected(error)
     if problem is None:
         record.record_traceback(error)
         problem = Problem(
@@ -127,7 +129,7 @@ def _problem(error: Exception, record: Record) -> Problem:
     return problem
 
 
-def _foreseen(error: Exception) -> Problem | None:
+def _expected(error: Exception) -> Problem | None:
     match error:
         case Problem():
             return error

@@ -1,6 +1,6 @@
 """The record of a request: its phases, and its one line in the log.
 
-The log goes to stderr, one JSON object per line. It contains no key, no value and no token. Of an unforeseen
+The log goes to stderr, one JSON object per line. It contains no key, no value and no token. Of an unexpected
 error it contains the traceback and the type, but not the message, which may quote the request.
 """
 
@@ -85,7 +85,7 @@ class Record:
         )
 
     def record_traceback(self, error: BaseException) -> None:
-        """Records the traceback of an unforeseen error for the log."""
+        """Records the traceback of an unexpected error for the log."""
         self._raised = "".join(_frames(error))
 
     def log(self) -> None:

@@ -1,6 +1,7 @@
-"""The settings: variables of the component, read from the host and checked.
+"""The settings: variables of the component, read from the host and validated.
 
-A bad value is the operator's mistake, told as the problem `misconfigured` with the variable's name.
+An invalid value is an error of the operator. It is reported as the problem `misconfigured`, with the name of
+the variable.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from gateway.problems import Problem
 from kv_batch.batch import RETRY_SECONDS
 
 Config = Callable[[str], str | None]
-"""The value of a variable by its name; None where the host has none."""
+"""Returns the value of a variable by its name; None if the host does not have it."""
 
 Scope = Literal["none", "read", "write"]
 
@@ -24,10 +25,10 @@ class Access:
     """Who may do what.
 
     Attributes:
-        read_token, write_token: Bearer tokens; empty where none is set. The second may read too.
-        anonymous: What a caller without a token may do.
-        allowed_hosts: The names by which such a caller may address the gateway, in lower case, each with a
-            port or without; empty for any.
+        read_token, write_token: The bearer tokens; empty if not set. The write token may also read.
+        anonymous: The scope of a caller without a token.
+        allowed_hosts: The hosts as which such a caller may address the gateway, in lower case, each with or
+            without a port; empty for any.
     """
 
     read_token: str = ""
@@ -37,7 +38,7 @@ class Access:
 
     @classmethod
     def of(cls, config: Config) -> Access:
-        """The access settings of a host.
+        """Reads the access settings from the host.
 
         Raises:
             Problem: `misconfigured`.
@@ -55,15 +56,15 @@ class Access:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may ask for. Bytes, except `keys` and `refused_characters`.
+    """The limits of a request. Sizes are in bytes.
 
     Attributes:
-        body_bytes: Of one JSON or multipart body.
-        keys: In one JSON or multipart body, or one query.
-        key_bytes: Of one key in UTF-8.
-        value_bytes: Of one value, as it is stored.
-        answer_bytes: Of the answer to one JSON get-many.
-        refused_characters: A key has none of them.
+        body_bytes: The maximum size of a JSON or multipart body.
+        keys: The maximum number of keys in a JSON or multipart body, or in a query.
+        key_bytes: The maximum size of a key in UTF-8.
+        value_bytes: The maximum size of a value as it is stored.
+        answer_bytes: The maximum size of a JSON answer to get-many.
+        refused_characters: The characters that no key may contain.
     """
 
     body_bytes: int = 16 * 1024 * 1024
@@ -75,7 +76,7 @@ class Limits:
 
     @classmethod
     def of(cls, config: Config) -> Limits:
-        """The limits of a host; the defaults above for those that it does not set.
+        """Reads the limits from the host. A limit that is not set has the default above.
 
         Raises:
             Problem: `misconfigured`.
@@ -90,7 +91,7 @@ class Limits:
 
 
 LIMITED: Final = ("body_bytes", "keys", "key_bytes", "value_bytes", "answer_bytes")
-"""The limits that are numbers. The variable of each is its name behind `max_`."""
+"""The limits that are numbers. The variable of each is `max_` and its name."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
 _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
@@ -98,7 +99,7 @@ _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 def _token(variable: str, config: Config) -> str:
     token = config(variable) or ""
-    # A file that ends with a newline is the usual source of one. No client could send it.
+    # Such a token usually comes from a file that ends with a newline. No client could send it.
     if token != token.strip() or _CONTROL.search(token):
         raise _misconfigured(
             variable, "a token has no white space around it, nor line ends or other control characters in it"
@@ -116,7 +117,7 @@ def _hosts(variable: str, config: Config) -> frozenset[str]:
 
 
 def retry_seconds(config: Config) -> float:
-    """For how long a request asks a busy store again; 0 for never.
+    """How long a request retries calls to a busy store, in seconds; 0 for no retries.
 
     Raises:
         Problem: `misconfigured`.
@@ -131,7 +132,7 @@ def retry_seconds(config: Config) -> float:
 
 
 def _limit(variable: str, text: str) -> int:
-    # Ten digits: the guest's address space is 4 GiB, so nothing larger could be kept.
+    # Ten digits: the guest's address space is 4 GiB, so nothing larger could be held.
     if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) > 0:
         return int(text)
     raise _misconfigured(variable, "it must be a whole number from 1 to 9999999999, in digits")

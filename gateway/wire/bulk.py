@@ -37,20 +37,22 @@ from gateway.wire.json_text import decode
 from gateway.wire.pairs import Pair, all_fit, texts_fit
 
 _NEVER = bytes(set(range(0x20)) - set(b"\n"))
-"""The bytes that no line may have (RFC 8259 section 7), but for the white space of an unusual one."""
+"""The control characters except the newline. No string may contain them unescaped (RFC 8259 section 7).
+
+A tab or a carriage return may be white space between the strings. Such a line is not decoded here."""
 
 _BLANKED = bytes(0x20 if byte in _NEVER + b'"\\' else byte for byte in range(256))
-"""A table for `bytes.translate`: it changes a text that has one of those, a quote, or an escape."""
+"""A table for `bytes.translate`. It changes a text that has a control character, a quote or a backslash."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """What stands around the strings of a line, where all lines of a block are alike and nothing is escaped.
+    """The bytes around the strings of a line, for blocks whose lines are all alike and have no escapes.
 
-    Such a block is cut with `bytes.split`, which is faster than a regular expression (`_Shape`).
+    Such a block is split with `bytes.split`, which is faster than a regular expression (`_Shape`).
 
     Attributes:
-        head, middle, tail: What is before the key, between key and value, and behind the value.
+        head, middle, tail: The bytes before the key, between the key and the value, and after the value.
         packed: Whether the value is base64.
     """
 
@@ -61,23 +63,27 @@ class _Frame:
 
     @classmethod
     def of(cls, line: bytes, packed: bool = False) -> _Frame:
-        """The frame of lines like `line`, where S is what a string holds."""
+        """The frame of lines like `line`, in which each S stands for the content of a string."""
         head, middle, tail = line.split(b"S")
         return cls(head, middle, tail, packed)
 
     def fits(self, line: bytes) -> bool:
-        """Whether a line may have this frame. This is cheap, and saves splitting a block in vain."""
+        """Whether a line may have this frame. This is cheap, and often saves splitting a block in vain."""
         return line.startswith(self.head) and line.endswith(self.tail) and self.middle in line
 
     def columns(self, lines: bytes, count: int) -> tuple[list[str], list[bytes]] | None:
-        """The keys and the values of so many lines; None if not all have this frame and are literal.
+        """The keys and the values of whole lines; None if not all of them have this frame without escapes.
 
-        `count` is how many newlines there are. Why it is right: where a tail meets a head, a middle and a
-        newline are put, which changes the length; the length says that this was done at count - 1 places,
-        so each newline but the last is at one of them. The tokens between the middles have no quotes, so
-        every quote that there is belongs to a middle that the text was split at, and a newline can only be
-        the first byte of a token. All of these are keys, so that keys and values take turns, and each line
-        has one of both.
+        Args:
+            lines: The lines.
+            count: The number of newlines in them.
+
+        Why the result is correct: wherever a tail meets a head, both are replaced by a middle and a newline.
+        This changes the length, and the new length shows that it was done at count - 1 places. So each
+        newline except the last is at one of these places. The tokens between the middles have no quotes, so
+        each quote belongs to a middle at which the text was split. So a newline can only be the first byte of
+        a token. The last check shows that all tokens with a newline are keys. So keys and values alternate,
+        and each line has one of each.
         """
         head, middle, tail = self.head, self.middle, self.tail
         if not (lines.startswith(head) and lines.endswith(tail)):
@@ -94,7 +100,7 @@ class _Frame:
 
 
 def _literal(texts: bytes) -> bool:
-    """Whether texts are UTF-8 and hold nothing that would have to be escaped, but for newlines."""
+    """Whether texts are UTF-8 and contain nothing that JSON must escape, except newlines."""
     if texts.translate(_BLANKED) != texts:
         return False
     try:
@@ -113,8 +119,11 @@ _FRAMES = (
 
 
 def _framed(lines: bytes, count: int) -> tuple[list[str], list[bytes], bool] | None:
-    """The keys and the values of lines that all have one frame, and whether those are base64."""
-    if b"\\" in lines:  # so no time is spent on them
+    """The keys and the values of lines that all have one frame, and whether the values are base64.
+
+    None if the lines do not have one frame.
+    """
+    if b"\\" in lines:  # lines with escapes have no frame
         return None
     line = lines[: lines.find(b"\n") + 1]
     for frame in _FRAMES:
@@ -125,10 +134,14 @@ def _framed(lines: bytes, count: int) -> tuple[list[str], list[bytes], bool] | N
 
 @dataclass(frozen=True)
 class _Shape:
-    """Lines of one shape.
+    """Regular expressions for lines of one shape.
 
     A match is a whole line: it starts where a line starts, and ends with a newline. If there are as many
-    matches as newlines, then no string holds one, and no line is left out.
+    matches as newlines, then no string contains a newline, and no line is left out.
+
+    Attributes:
+        plain: For lines without backslashes.
+        escaped: For lines with backslashes.
     """
 
     plain: re.Pattern[bytes]
@@ -136,9 +149,12 @@ class _Shape:
 
     @classmethod
     def of(cls, line: bytes) -> _Shape:
-        """The shape of lines like `line`, where a space may be left out, and S is what a string holds."""
+        """The shape of lines like `line`, in which each S stands for the content of a string.
+
+        Each space may be missing.
+        """
         pattern = b"^" + line.replace(b" ", b" ?") + b"\n"
-        # The quantifiers are possessive, so that nothing is kept to go back to.
+        # The quantifiers are possessive, so that no positions are kept for backtracking.
         escaped = rb'[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+'
         return cls(
             re.compile(pattern.replace(b"S", b'[^"]*+'), re.MULTILINE),
@@ -146,7 +162,10 @@ class _Shape:
         )
 
     def rows(self, lines: bytes, count: int) -> list[Any]:
-        """The groups of so many lines, as `findall` has them; none if not all are of this shape and UTF-8."""
+        """The groups of `count` lines, as `findall` returns them.
+
+        Empty if not all lines have this shape, or if they are not UTF-8.
+        """
         pattern = self.escaped if b"\\" in lines else self.plain
         if not pattern.match(lines) or len(lines.translate(None, _NEVER)) < len(lines):
             return []
@@ -163,7 +182,7 @@ _KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "ba
 
 
 def bulk_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
-    """The pairs of so many lines, if all have the usual shape and are valid; otherwise none."""
+    """The pairs of `count` lines; empty if a line has another shape or is not valid."""
     values: Sequence[bytes]
     try:
         if framed := _framed(lines, count):
@@ -181,14 +200,14 @@ def bulk_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
                 values = list(map(_unpacked_if, encodings, values))
         else:
             return []
-    except ValueError:  # no base64, or a lone surrogate
+    except ValueError:  # not base64, or a lone surrogate
         return []
     fit = fit and (len(lines) <= limits.value_bytes or max(map(len, values)) <= limits.value_bytes)
     return list(zip(keys, values, strict=True)) if fit else []
 
 
 def bulk_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
-    """The keys of so many lines, if all have the usual shape and are valid; otherwise none."""
+    """The keys of `count` lines; empty if a line has another shape or is not valid."""
     if framed := _framed(lines, count):
         return framed[0] if texts_fit(framed[0], limits) else []
     keys = _strings(_KEY.rows(lines, count))
@@ -196,7 +215,7 @@ def bulk_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
 
 
 def _strings(quoted: Sequence[bytes]) -> list[str]:
-    """What JSON strings say that are given without their quotes."""
+    """Decodes JSON strings that are given without their quotes."""
     text = b"\n".join(quoted).decode()
     if "\\" not in text:
         return text.split("\n") if quoted else []

@@ -11,22 +11,27 @@ from gateway.problems import Problem
 from gateway.wire.place import BODY
 
 UNPACKED_PIECE = 256 * 1024
-"""The most bytes that are unpacked at a time: a small body may unpack to a thousand times its size, and
-whoever reads it counts what has come before there is more."""
+"""The maximum number of bytes that are decompressed at a time.
+
+A small body may decompress to a thousand times its size. The reader of the body checks its limit after each
+piece."""
 
 PACKED_STEP = 16 * 1024
-"""Bytes that are given to zlib at a time: what it does not take it copies, for each member of the body."""
+"""The number of bytes that are given to zlib at a time.
+
+zlib copies the input that it has not used, once for each gzip member of the body."""
 
 LEVEL = 1
-"""How hard answers are packed. In WebAssembly packing takes longer than all else; the first level gets the
-most of it."""
+"""The compression level of answers.
+
+In WebAssembly compression takes longer than everything else, and level 1 gives most of the benefit."""
 
 GZIP_FORMAT = 31
-"""zlib's number for gzip with the largest window."""
+"""The `wbits` of zlib for gzip with the largest window."""
 
 
 class Unpacked:
-    """A body that came packed with gzip, as it was before: any number of gzip members, one after another."""
+    """A gzip body, decompressed as it is read. It may have any number of gzip members, one after another."""
 
     def __init__(self, packed: Body) -> None:
         self._packed = packed
@@ -36,7 +41,7 @@ class Unpacked:
         """As `Body.read`.
 
         Raises:
-            Problem: `malformed-body`: it is not gzip, is damaged, or ends too early.
+            Problem: `malformed-body`: the body is not gzip, is damaged, or ends too early.
         """
         return await anext(self._pieces, b"")
 
@@ -60,14 +65,14 @@ class Unpacked:
                         yield piece
                         await self.grew(len(piece))
                     step = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-                    # If it is full, there may be more of the same step.
+                    # If the piece is full, the same step may contain more.
                     full = len(piece) == UNPACKED_PIECE and not unpacker.eof
         if not unpacker.eof:
             raise _not_gzip("it ends before its gzip data does")
 
 
 async def packed(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The chunks, packed with gzip. Each can be unpacked when it arrives: nothing waits for the next."""
+    """Compresses chunks with gzip. Each chunk can be decompressed as soon as it arrives."""
     packer = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP_FORMAT)
     async with aclosing(chunks):
         async for chunk in chunks:

@@ -1,6 +1,6 @@
-r"""The name of a form's part: the `name` of its Content-Disposition (RFC 7578 section 4.2, RFC 8187).
+r"""The name of a part of a form: the `name` of its Content-Disposition (RFC 7578 section 4.2, RFC 8187).
 
-Clients do not agree on how they write a name that has a quote, a backslash, a line end or a percent sign:
+Clients write a name that has a quote, a backslash, a line end or a percent sign in different ways:
 
     the name    most clients               others
     a"b         a%22b (browsers, curl)     a\"b (Go, aiohttp, older curl)
@@ -9,8 +9,8 @@ Clients do not agree on how they write a name that has a quote, a backslash, a l
     a%22b       a%22b                      a%2522b (older aiohttp)
     é           é                          name*=utf-8''%C3%A9 (aiohttp), =?utf-8?B?w6k=?= (.NET)
 
-One text may stand for several names, so no reading is right for all clients. An ambiguous name is refused:
-otherwise a wrong key would be stored, and nobody would be told. JSON has no such ambiguity.
+The same text may mean several names, so no reading is right for all clients. An ambiguous name is refused.
+Otherwise the value would be stored under a wrong key, without an error. JSON has no such ambiguity.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gateway.wire.place import MAX_QUOTED
 _TYPE = re.compile(r"form-data[ \t]*", re.IGNORECASE)
 _NAME = re.compile(r"[ \t]*;[ \t]*([!#$%&'+.^_`|~0-9A-Za-z-]+)(\*?)[ \t]*=[ \t]*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=[ \t]*(?:;|\Z))")
-# The quantifiers are possessive, so that nothing is kept to go back to.
+# The quantifiers are possessive, so that no positions are kept for backtracking.
 _QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(?=[ \t]*(?:;|\Z))', re.DOTALL)
 _UNESCAPED = re.compile(r'"([^"]*+)"(?=[ \t]*(?:;|\Z))')
 _END = re.compile(r"[ \t]*;?[ \t]*")
@@ -31,30 +31,30 @@ _END = re.compile(r"[ \t]*;?[ \t]*")
 _EXTENDED = re.compile(
     r"(utf-8|iso-8859-1)'[^']*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*+)", re.IGNORECASE
 )
-"""RFC 8187 section 3.2.1. A character that had to be encoded was."""
+"""An extended value (RFC 8187 section 3.2.1). Characters that must be encoded are."""
 
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[bq]\?[^?\s]*\?=", re.IGNORECASE)
 
 _USUAL = {"name", "filename", "filename*"}
-"""What a part of a form has (RFC 7578 section 4.2)."""
+"""The parameters of a part of a form (RFC 7578 section 4.2)."""
 
 _QUOTE = 'Write it in quotes: name="user:1".'
 _JSON = "Send this key as JSON."
 
 
 class NoName(ValueError):
-    """What is wrong with the header: a sentence, and what to do."""
+    """The header has no usable name. The message says why, and what to do."""
 
 
 def name_of(header: str) -> str:
-    """The name that a part has.
+    """Returns the name of a part.
 
     Args:
-        header: The value of its Content-Disposition, decoded from UTF-8.
+        header: The value of the part's Content-Disposition, decoded from UTF-8.
 
     Raises:
-        NoName: it has none, or one that clients mean in different ways.
+        NoName: the part has no name, or one that clients write in different ways.
     """
     position = _TYPE.match(header)
     if position is None:
@@ -65,7 +65,7 @@ def name_of(header: str) -> str:
         attribute = parameter[1].lower() + parameter[2]
         found = _TOKEN.match(header, parameter.end()) or _QUOTED.match(header, parameter.end())
         if found is None and not attribute.startswith("name"):
-            # Browsers leave a backslash in a file's name as it is, also before the quote.
+            # Browsers do not escape a backslash in a file name, not even before the quote.
             found = _UNESCAPED.match(header, parameter.end())
         if found is None:
             raise NoName(

@@ -1,6 +1,7 @@
-"""Pairs as an answer says them: JSON objects, in pieces.
+"""Encodes the pairs of an answer as JSON objects, in pieces.
 
-A value that is UTF-8 is text, any other base64. What an answer says is a body that sets the same pairs again.
+A value that is UTF-8 is text, any other is base64. The pairs of an answer are valid in a body, which sets the
+same pairs again.
 """
 
 from __future__ import annotations
@@ -10,34 +11,42 @@ import codecs
 import json
 from collections.abc import Collection, Iterable, Iterator
 
-# A string as JSON, without escapes of what is not ASCII: the C half of json.dumps.
+# Encodes a string as JSON, without escaping non-ASCII characters: the C function behind json.dumps.
 _quoted = json.encoder.encode_basestring
 
 _ESCAPED = bytes([*range(0x20), *b'"\\'])
-"""The bytes that cannot stand for themselves in a JSON string."""
+"""The bytes that must be escaped in a JSON string."""
 
 ENCODING_STEP = 3 * 64 * 1024
-"""Bytes of a large value that are encoded at a time. A multiple of three: so their base64 fits together."""
+"""The number of bytes of a large value that are encoded at a time.
+
+A multiple of three, so that the base64 of one step can be followed by that of the next."""
 
 ENCODING_RUN = 2 * 1024 * 1024
-"""Bytes of values that are encoded in one go, with several copies of all."""
+"""The number of bytes of values that are encoded at once. Encoding makes several copies of all of them."""
 
 NEWLINE = b"\n"
-"""What stands between the pairs of NDJSON."""
+"""The separator of pairs in NDJSON."""
 
 _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
-"""Characters that JSON allows in a string, and that common readers of lines take for the end of one: Python's
-`str.splitlines`, httpx' `iter_lines`, Node's `readline`. In NDJSON they are escaped."""
+"""Characters that JSON allows in a string, but that common line readers treat as line ends: Python's
+`str.splitlines`, httpx's `iter_lines`, Node's `readline`. In NDJSON they are escaped."""
 
 
 def encode_pairs(
     keys: Collection[str], values: Collection[bytes | None], always_base64: bool, between: bytes = b", "
 ) -> Iterator[bytes]:
-    """Pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
+    """Encodes pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
 
     A value that is UTF-8 is text, unless `always_base64`; any other is base64; a missing one is null.
-    They come in pieces: small pairs some at a time, a large one in many pieces, since a byte may be six in
-    JSON. Whoever takes them may stop where there are too many.
+    Yields pieces: many small pairs in one piece, a large pair in many pieces, since JSON may need six bytes
+    for one. The caller may stop when the pieces are larger than its limit.
+
+    Args:
+        keys: N strings.
+        values: Their N values; None for a missing one.
+        always_base64: Whether values that are UTF-8 are base64 as well.
+        between: The separator of the objects.
     """
     if sum(map(len, filter(None, values))) <= ENCODING_RUN:
         yield _encode_some(keys, values, always_base64, between)
@@ -64,7 +73,7 @@ def _without_line_ends(text: str) -> str:
 
 
 def _escaped(piece: bytes) -> bytes:
-    """A piece of a large pair, as NDJSON has it."""
+    """A piece of a large pair, with the characters escaped that are escaped in NDJSON."""
     return piece if piece.isascii() else _without_line_ends(piece.decode()).encode()
 
 
@@ -88,7 +97,7 @@ def _encode_runs(
 
 
 def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: bytes) -> bytes:
-    """The pairs, if every value is there and is text, and nothing needs an escape; else nothing.
+    """The pairs, if no value is missing, all are text, and nothing needs an escape; otherwise empty.
 
     Built in bulk, then validated.
     """
@@ -96,7 +105,7 @@ def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: 
         both = zip(map(str.encode, keys), values, strict=True)
         members = list(map(b'", "value": "'.join, both))  # type: ignore[arg-type]
         text = b'{"key": "' + (b'"}' + between + b'{"key": "').join(members) + b'"}'
-        # Between two of them is always something: half a character finds no other half.
+        # ASCII stands between any two strings, so two halves of a character cannot meet.
         decoded = text.decode()
     except (TypeError, UnicodeDecodeError):  # a missing value, or one that is not UTF-8
         return b""
@@ -119,7 +128,7 @@ def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
 
 
 def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes]:
-    """As `_encode_pair`, in pieces: what a large value becomes is held once, and not in each of the steps."""
+    """As `_encode_pair`, in pieces, so that memory does not hold a copy of the value for each step."""
     yield f'{{"key": {_quoted(key)}, "value": "'.encode()
     if always_base64 or not _is_text(value):
         for start in range(0, len(value), ENCODING_STEP):
@@ -129,7 +138,7 @@ def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes
     start = 0
     while start < len(value):
         end = start + ENCODING_STEP
-        while end < len(value) and value[end] & 0xC0 == 0x80:  # in the middle of a character
+        while end < len(value) and value[end] & 0xC0 == 0x80:  # within a character
             end -= 1
         yield _quoted(value[start:end].decode())[1:-1].encode()
         start = end
@@ -137,7 +146,7 @@ def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes
 
 
 def _is_text(value: bytes) -> bool:
-    """Whether it is UTF-8. Its characters may take four times as much: they are not held all at once."""
+    """Whether a value is UTF-8. It is decoded in steps, since its text may take four times its size."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(value), ENCODING_STEP):

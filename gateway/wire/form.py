@@ -1,7 +1,7 @@
-"""`multipart/form-data` (RFC 7578) as a batch of pairs: a part's name is the key, its bytes are the value.
+"""Decodes `multipart/form-data` (RFC 7578) to pairs: the name of a part is the key, its bytes are the value.
 
-For a shell: `curl -F greeting=hello -F logo.png=@logo.png`. A file's name and its media type are ignored.
-`gateway.wire.disposition` reads the name of a part.
+This is for a shell: `curl -F greeting=hello -F logo.png=@logo.png`. The file name and the media type of a
+part are ignored. `gateway.wire.disposition` decodes the name of a part.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from gateway.wire.pairs import Pair, check_count, check_key, check_value_size
 from gateway.wire.place import MAX_QUOTED
 
 _AS_IT_IS = ("7bit", "8bit", "binary")
-"""Transfer encodings that change nothing."""
+"""The transfer encodings that leave the bytes unchanged."""
 
 
 class _Parser(PushMultipartParser):  # type: ignore[misc]  # it has no types
-    """The parser, without headers that are folded, which no client sends: each fold is joined with all
-    before it, so that 16 MB of them took a minute."""
+    """The parser, which refuses folded headers here.
+
+    No client sends them. `PushMultipartParser` joins each fold with all folds before it, so 16 MB of folds
+    took a minute.
+    """
 
     def _on_segment_headerline(self, line: bytes) -> None:
         if line[:1] in (b" ", b"\t"):
@@ -36,13 +39,13 @@ class _Parser(PushMultipartParser):  # type: ignore[misc]  # it has no types
 
 
 class FormDecoder:
-    """The pairs of a form, decoded as its bytes arrive."""
+    """Decodes the pairs of a form as its bytes arrive."""
 
     def __init__(self, content_type: str, limits: Limits) -> None:
-        """A decoder for the boundary that `content_type` names.
+        """Creates a decoder for the boundary in `content_type`.
 
         Raises:
-            Problem: `malformed-body`: it names none.
+            Problem: `malformed-body`: there is no valid boundary.
         """
         boundary = parse_options_header(content_type)[1].get("boundary", "")
         # RFC 2046 section 5.1.1: 1 to 70 characters.
@@ -53,7 +56,7 @@ class FormDecoder:
                 "Let the client set it: curl does, with -F.",
             )
         self._limits = limits
-        # A name in a header may be percent-encoded: three bytes for one.
+        # The key may be percent-encoded, with three bytes for one. 1,024 bytes are left for the rest.
         self._parser = _Parser(boundary, max_header_size=3 * limits.key_bytes + 1024)
         self._pairs: list[Pair] = []
         self._key = ""
@@ -61,7 +64,7 @@ class FormDecoder:
         self._size = 0
 
     def feed(self, chunk: bytes) -> None:
-        """Takes the next bytes of the form.
+        """Decodes the next bytes of the form.
 
         Raises:
             Problem: `malformed-body`, `invalid-key`, `too-large`.
@@ -78,10 +81,10 @@ class FormDecoder:
             raise self._malformed(error) from error
 
     def pairs(self) -> list[Pair]:
-        """The pairs, once all bytes were fed.
+        """Returns the pairs. All bytes must have been fed.
 
         Raises:
-            Problem: `malformed-body`: the form has no end.
+            Problem: `malformed-body`: the form is incomplete.
         """
         try:
             self._parser.close()

@@ -1,10 +1,10 @@
-"""Strict JSON, safe to parse in a WebAssembly guest.
+"""Parses strict JSON safely in a WebAssembly guest.
 
-CPython's parser recurses, and in WebAssembly its recursion check does not fire: nesting of a thousand
-levels exhausts the stack and traps the instance, with every request in it. And two bytes of text may become
-a list of fifty. So depth and number of values are measured before the text is parsed, by C builtins alone: a
-loop over the characters would cost more than the parse. The measure itself takes the text in pieces, and
-stops where there is more than was asked for: its memory is that of a piece, whatever the text.
+CPython's parser is recursive, and in WebAssembly its recursion check does not work: a depth of a thousand
+levels exhausts the stack and traps the instance, with every request in it. Also, two bytes of text (`[]`) may
+become a list of over fifty bytes. So the depth and the number of values are measured before the text is
+parsed. Only C builtins measure them, since a loop over the characters would cost more than the parser. The
+text is measured in pieces, up to the limit, so the memory for it is that of one piece, whatever the text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_DEPTH: Final = 64
 The API needs 3 levels. CPython in WebAssembly was seen to bear 500."""
 
 Object = tuple[tuple[str, object], ...]
-"""A JSON object: its members in order, duplicates and all. (An array is a `list`, so the two stay apart.)"""
+"""A JSON object: its members in order, with duplicates. (An array is a `list`, so the two differ.)"""
 
 SCAN_PIECE_BYTES: Final = 24 * 1024
 """The size in bytes of the pieces of text that are scanned for marks (`outline`).
@@ -34,10 +34,10 @@ _NOT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 
 
 class TooMany(ValueError):
-    """The text has more marks than were asked for (`outline`).
+    """The text has more marks (`outline`) than allowed.
 
     Attributes:
-        outline: That of the start of the text, up to where there are too many.
+        outline: The outline of the start of the text, up to the piece with too many marks.
     """
 
     def __init__(self, outline: bytes) -> None:
@@ -46,18 +46,20 @@ class TooMany(ValueError):
 
 
 def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
-    """The JSON value that `text` holds: str, float, bool, None, list, or `Object`.
+    """Parses `text` to a str, float, bool, None, list or `Object`.
 
-    Numbers are floats, also whole ones: no number means anything to this API, and a long one made an int
-    would be costly (Python refuses over 4,300 digits).
+    All numbers become floats. The API needs no integers, and to convert a long number to an int is slow
+    (Python refuses to above 4,300 digits).
 
     Args:
-        most: How many marks the text may have (`outline`): no value takes less than one, so the parser makes
-            no more values than that, and as many names.
+        text: JSON in UTF-8.
+        place: The place of the text, for errors.
+        most: The maximum number of marks (`outline`). Each value takes at least one, so the parser creates
+            no more values than that, and no more names.
 
     Raises:
-        Problem: `malformed-body`: not UTF-8, not JSON (RFC 8259), nested too deep.
-        TooMany: there are more marks. They are not counted on: there may be millions.
+        Problem: `malformed-body`: the text is not UTF-8, not JSON (RFC 8259), or nested too deep.
+        TooMany: the text has more marks. The rest of them is not counted: there may be millions.
     """
     if too_deep(text, most):
         raise Problem(
@@ -89,17 +91,17 @@ def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
 
 
 def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
-    """Whether `text` may be nested more than MAX_DEPTH levels. Where it is not, it is safe to parse.
+    """Whether `text` may be nested more than MAX_DEPTH levels. If it is not, it is safe to parse.
 
-    May say yes of text whose brackets do not match, which is no JSON in any case. Never says no of text in
-    which a parser gets down more than 3 x MAX_DEPTH levels: up to there the text is JSON, the quotes are
-    told apart as the parser does it, and a round takes off two levels at most.
+    May be true for text whose brackets do not match, which is not JSON anyway. Never false for text in which
+    a parser would descend more than 3 x MAX_DEPTH levels: up to there the text is JSON, quotes are
+    recognized as the parser does it, and a round removes two levels at most.
 
     Raises:
-        TooMany: it has more than `most` marks.
+        TooMany: the text has more than `most` marks.
     """
     if text.count(b",") + text.count(b"[") + text.count(b"{") <= min(MAX_DEPTH, most):
-        return False  # that is all that a parser can make of it, whatever else the text has
+        return False  # the parser creates no more values and levels than that
     try:
         brackets = outline(text, most).translate(None, b",")
     except TooMany as error:
@@ -107,7 +109,7 @@ def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
             return True
         raise
     for _ in range(MAX_DEPTH):
-        # Each round takes the innermost level off (two where objects hold arrays).
+        # Each round removes the innermost level (two levels if objects hold arrays).
         size = len(brackets)
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
         if len(brackets) == size:
@@ -116,17 +118,17 @@ def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
 
 
 def _open(outline: bytes) -> int:
-    """How many brackets are open at the end."""
+    """The number of brackets that are open at the end."""
     return outline.count(b"[") + outline.count(b"{") - outline.count(b"]") - outline.count(b"}")
 
 
 def outline(text: bytes, most: int = sys.maxsize) -> bytes:
-    """The brackets and commas that JSON has outside of its strings.
+    """The brackets and commas of JSON outside of its strings.
 
-    These, and the quotes around the strings, are its marks.
+    The marks of JSON are these and the quotes around the strings.
 
     Raises:
-        TooMany: there are more than `most` marks.
+        TooMany: the text has more than `most` marks.
     """
     found: list[bytes] = []
     inside = 0
@@ -135,10 +137,10 @@ def outline(text: bytes, most: int = sys.maxsize) -> bytes:
         piece = text[start : start + SCAN_PIECE_BYTES]
         start += len(piece)
         if b"\\" in piece:
-            if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # it ends in the middle of an escape
+            if (len(piece) - len(piece.rstrip(b"\\"))) % 2:  # it ends within an escape
                 piece += text[start : start + 1]
                 start += 1
-            # Escaped backslashes go first: what is then left before a quote does escape it.
+            # Escaped backslashes are removed first. A backslash that is left before a quote escapes it.
             piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
         quotes = piece.count(b'"')
         if quotes or not inside:
@@ -152,18 +154,20 @@ def outline(text: bytes, most: int = sys.maxsize) -> bytes:
 
 
 def min_content_bytes(text: bytes) -> int:
-    """How many bytes of UTF-8 a piece of JSON says, at least, once its escapes are read: each character is
-    taken for one byte. The piece may start and end anywhere."""
+    """The least size in bytes that a piece of JSON can have once its escapes are decoded.
+
+    Each escape counts as one byte. The piece may start and end anywhere.
+    """
     if b"\\" not in text:
         return len(text)
-    # Of a row of backslashes each second one is escaped.
+    # In a row of backslashes, every second one is escaped.
     escapes = text.count(b"\\") - text.count(b"\\\\")
     long = min(escapes, text.count(b"\\u") + text.endswith(b"\\"))
     return len(text) - escapes - 4 * long
 
 
 class NoConstant(ValueError):
-    """NaN or Infinity, which Python's parser would take."""
+    """The text has NaN or Infinity, which Python's parser would accept."""
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -171,8 +175,8 @@ def _no_constant(name: str) -> NoReturn:
 
 
 decode: Final = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float, parse_constant=_no_constant).decode
-"""The value of text that is not too deep, as `parse` has it.
+"""Parses text that is not too deep, as `parse` does.
 
 Raises:
-    ValueError: it is no JSON.
+    ValueError: the text is not JSON.
 """

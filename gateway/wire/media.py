@@ -1,4 +1,4 @@
-"""What a client sends and what it would rather have: Content-Type, Accept and Accept-Encoding (RFC 9110)."""
+"""Parses the headers Content-Type, Accept and Accept-Encoding (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ MAX_HEADER_LENGTH = 4096
 Each comma costs a step of Python. Browsers send about 200 characters."""
 
 OTHER_NAMES = {"application/ndjson": NDJSON, "application/jsonl": NDJSON, "application/x-jsonlines": NDJSON}
-"""Names that clients have for a type, and the one that it has here. None of them is registered."""
+"""Other names that clients use, and the name of the type here. None of them is registered."""
 
 UTF_8 = ("utf-8", "utf8", "us-ascii", "ascii")
-"""Charsets whose texts are UTF-8."""
+"""Charsets whose texts are also UTF-8."""
 
 
 def media_type(content_type: str) -> str:
-    """The type of a Content-Type, in lower case and without its parameters; empty where none is named.
+    """The type of a Content-Type, in lower case and without its parameters; empty if there is none.
 
-    A type that has several names has the one of this module.
+    One of `OTHER_NAMES` is replaced by the name of the type here.
     """
     name = content_type.partition(";")[0].strip().lower()
     return OTHER_NAMES.get(name, name)
 
 
 def foreign_charset(content_type: str) -> str | None:
-    """The charset that a Content-Type declares, where that is not UTF-8; None where it is, or none is."""
+    """The charset that a Content-Type declares if it is not UTF-8; None if it is, or if there is none."""
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.partition("=")
         charset = value.strip().strip('"')
@@ -40,28 +40,29 @@ def foreign_charset(content_type: str) -> str | None:
 
 
 def preferred(accept: str, offered: Sequence[str]) -> str:
-    """Which of the offered types an Accept asks for; the first of those that it likes equally well.
+    """The offered type that an Accept prefers; the first of those with the same weight.
 
-    The most specific range that fits a type says how much it is liked (RFC 9110 section 12.5.1). Where none
-    fits any, the header is disregarded, as that section allows: the first type it is.
+    The weight of a type is that of the most specific range that matches it (RFC 9110 section 12.5.1). If no
+    range matches an offered type, the header is ignored, as that section allows, and the first type is
+    returned.
     """
     ranges: dict[str, float] = {}
-    for name, liked in _weighted(accept):
-        ranges[OTHER_NAMES.get(name, name)] = liked
+    for name, given in _weighted(accept):
+        ranges[OTHER_NAMES.get(name, name)] = given
 
     def weight(offer: str) -> float:
-        for fitting in (offer, offer.partition("/")[0] + "/*", "*/*"):
-            if fitting in ranges:
-                return ranges[fitting]
+        for name in (offer, offer.partition("/")[0] + "/*", "*/*"):
+            if name in ranges:
+                return ranges[name]
         return 0.0
 
     return max(offered, key=weight)
 
 
 def takes_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is asked for, and liked no less than the bytes as they are (RFC 9110 section 12.5.3).
+    """Whether an Accept-Encoding names gzip with no less weight than `identity` (RFC 9110 section 12.5.3).
 
-    A mere `*` takes any coding and asks for none.
+    A `*` accepts any coding, but does not ask for gzip.
     """
     codings = dict(_weighted(accept_encoding))
     gzip = max(codings.get("gzip", 0.0), codings.get("x-gzip", 0.0))
@@ -69,11 +70,10 @@ def takes_gzip(accept_encoding: str) -> bool:
 
 
 def _weighted(header: str) -> Iterator[tuple[str, float]]:
-    """The elements of a list with weights: each in lower case, with its `q`.
+    """The elements of a weighted list: each in lower case, with its weight (`q`).
 
-    Other parameters are passed over: none of what is offered has any. An element whose weight is none
-    (RFC 9110 section 12.4.2) is left out. Characters behind the first MAX_HEADER_LENGTH are
-    ignored.
+    Other parameters are ignored, since no offered type has any. An element with an invalid weight (RFC 9110
+    section 12.4.2) is left out. Characters behind the first MAX_HEADER_LENGTH are ignored.
     """
     for element in header[:MAX_HEADER_LENGTH].lower().split(","):
         name, *parameters = [part.strip() for part in element.split(";")]

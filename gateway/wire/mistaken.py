@@ -1,7 +1,7 @@
-"""What a refused body is instead of what it was sent as: gzip data, UTF-16, the file of another tool.
+"""Recognizes what a refused body is instead of JSON or NDJSON: gzip data, UTF-16, the file of another tool.
 
-A client that sends one of these learns little from "is not JSON". Only the words of a refusal are changed
-here: what is accepted is decided elsewhere.
+The message "is not JSON" would not help the client then. This module changes only the message of a refusal.
+Other modules decide what is accepted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BOM = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8. One at the start of a body is skipped."""
 
 _STARTS = (
-    # UTF-32 before UTF-16, whose little-endian mark is the first half of the other's.
+    # UTF-32 comes before UTF-16, whose little-endian mark is the first half of that of UTF-32.
     (b"\xff\xfe\0\0", "a UTF-32 byte order mark (FF FE 00 00). Send UTF-8: iconv -f UTF-32 -t UTF-8."),
     (b"\0\0\xfe\xff", "a UTF-32 byte order mark (00 00 FE FF). Send UTF-8: iconv -f UTF-32 -t UTF-8."),
     (b"\xff\xfe", "a UTF-16 byte order mark (FF FE). Send UTF-8: iconv -f UTF-16 -t UTF-8."),
@@ -34,10 +34,10 @@ _EXAMINED_BYTES = 64 * 1024
 """The number of bytes of a body or line that are examined."""
 
 _TWO_LINES = re.compile(rb"\s*\{[^\n]*\}[ \t\r]*\n\s*\{")
-"""An object on a line, and another on the next. No JSON has that."""
+"""An object on one line and another on the next. JSON never has that."""
 
 _TWO_OBJECTS = re.compile(rb'\}[ \t\r]*,?[ \t\r]*\{[ \t\r]*"')
-"""Where one object may end and another begin."""
+"""A place where one object may end and another begin."""
 
 _LISTS = re.compile(rb'\s*\{\s*"(keys|pairs)"\s*:')
 """The start of a JSON body."""
@@ -48,12 +48,12 @@ _STRINGS = re.compile(rb'\s*\[\s*"')
 
 
 def explain_body(problem: Problem, body: bytes, name: str) -> Problem:
-    """Why a JSON body was refused, in better words where it is something else.
+    """The problem of a refused JSON body, with a better message if the body is something else.
 
     Args:
-        problem: Why it was refused.
-        body: All of it.
-        name: Of the list that it must have: "keys" or "pairs".
+        problem: The reason of the refusal.
+        body: The whole body.
+        name: The name of the list that the body must have: "keys" or "pairs".
     """
     start = body[:_EXAMINED_BYTES]
     detail = _encoded(start)
@@ -83,7 +83,7 @@ def explain_body(problem: Problem, body: bytes, name: str) -> Problem:
 
 
 def _from_array(start: bytes, name: str) -> str:
-    """How an array is made the body that it should be."""
+    """How to convert an array to a valid body."""
     if _KEY_NAMES.match(start):
         return "wrangler kv key list writes it so. Make it a body: jq '{keys: [.[].name]}'."
     if name == "keys":
@@ -101,7 +101,7 @@ def _from_array(start: bytes, name: str) -> str:
 
 
 def explain_line(problem: Problem, line: bytes, place: Line) -> Problem:
-    """Why a line of NDJSON was refused, in better words where it is something else."""
+    """The problem of a refused line of NDJSON, with a better message if the line is something else."""
     if problem.code != "malformed-body":
         return problem
     start = line[:_EXAMINED_BYTES]
@@ -112,6 +112,7 @@ def explain_line(problem: Problem, line: bytes, place: Line) -> Problem:
 
 
 def _explain_line(problem: Problem, line: bytes) -> str | None:
+    """What a line is instead of one object, as the end of a sentence; None if it is not recognized."""
     text = line.strip()
     if text.startswith(b"["):
         return "starts an array, and each line must be an object. Put each item on a line: jq -c '.[]'."
@@ -139,11 +140,11 @@ def _explain_line(problem: Problem, line: bytes) -> str | None:
 
 
 def _encoded(start: bytes) -> str | None:
-    """What bytes start with that are no text in UTF-8."""
+    """How bytes that are not UTF-8 text start, as the end of a sentence; None if they are not recognized."""
     for mark, what in _STARTS:
         if start.startswith(mark):
             return f"starts with {what}"
-    # JSON starts with a character of ASCII, which has a zero byte beside it in UTF-16.
+    # JSON starts with an ASCII character, which has a zero byte beside it in UTF-16.
     if start[:1] == b"\0" != start[1:2] != b"":
         return "looks like UTF-16 (00 before its first character). Send UTF-8: iconv -f UTF-16BE -t UTF-8."
     if start[1:2] == b"\0" != start[:1]:

@@ -1,9 +1,9 @@
-"""NDJSON: one JSON object a line (https://github.com/ndjson/ndjson-spec). Blank lines are skipped.
+"""NDJSON: one JSON object per line (https://github.com/ndjson/ndjson-spec). Blank lines are skipped.
 
-Parsing line by line is slow: every line costs several calls of Python. So a block is split in bulk where all
-of its lines have the shape that the gateway writes, with or without spaces: by `bytes.split` where the lines
-are alike (`_Frame`), else by a regular expression (`_Shape`). A block with any other line is parsed line by
-line, which also finds the line that is wrong.
+Parsing line by line is slow, since every line costs several calls of Python. So lines are decoded in pieces.
+If all lines of a piece have the shape that the gateway writes, with or without spaces, the piece is decoded
+in bulk (`gateway.wire.bulk`). Any other piece is parsed line by line, which also finds a line that is not
+valid.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from gateway.wire.place import Line, Place
 
 Item = TypeVar("Item")
 DecodeBulk = Callable[[bytes, int, Limits], list[Item]]
-"""Makes the items of so many lines, if all have the usual shape and are good; else none."""
+"""Decodes the items of so many lines; returns none if a line has another shape or is not valid."""
 
 DecodeOne = Callable[[object, Limits, Place], Item]
-"""Makes the item of one parsed line."""
+"""Decodes the item of one parsed line."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class End:
     """An end line: `{"end": {"pairs": N}}`. It closes the lines since the start or the last end line.
 
     Attributes:
-        pairs: How many lines it says that there are.
-        items_before: How many items of its block come before it.
+        pairs: The number of these lines, as the end line says it.
+        items_before: The number of items of its block that come before it.
         number: Its line number, from 1.
     """
 
@@ -49,15 +49,15 @@ class End:
 
 @dataclass(frozen=True)
 class Lines(Generic[Item]):
-    """What a block of lines holds.
+    """The content of a block of lines.
 
     Attributes:
-        items: The keys or pairs of the good lines, up to the first bad one.
+        items: The keys or pairs of the valid lines, up to the first that is not valid.
         numbers: Their line numbers, from 1.
-        size: Bytes of the whole block.
+        size: The size of the whole block in bytes.
         next_number: The number of the line after the block.
-        problem: What is wrong with the line after the good ones; None where all are good.
-        ends: The end lines among them.
+        problem: The problem of the line after the valid ones; None if all are valid.
+        ends: The end lines among the valid ones.
     """
 
     items: list[Item]
@@ -205,17 +205,17 @@ class _EndLineChecker:
 
 
 def decode_pair_lines(block: bytes, first: int, limits: Limits) -> Lines[Pair]:
-    """The pairs of a block of lines, `{"key": K, "value": V}` each; `first` is the number of the first."""
+    """Decodes the pairs of a block: `{"key": K, "value": V}` per line. `first` is the first line's number."""
     return _decode(block, first, limits, bulk_pairs, decode_pair)
 
 
 def decode_key_lines(block: bytes, first: int, limits: Limits) -> Lines[str]:
-    """The keys of a block of lines, `{"key": K}` each or a pair; `first` is the number of the first."""
+    """Decodes the keys of a block: `{"key": K}` or a pair per line. `first` is the first line's number."""
     return _decode(block, first, limits, bulk_keys, decode_key)
 
 
 def encode_lines(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
-    """The pairs as lines, each as in a JSON answer, in pieces (`gateway.wire.encoding.encode_pairs`)."""
+    """Encodes pairs as lines, each as in a JSON answer. Yields pieces, as `encode_pairs` does."""
     held = b""
     for piece in encode_pairs(pairs.keys(), pairs.values(), always_base64, NEWLINE):
         if held:
@@ -280,7 +280,7 @@ def _decode(
 
 
 def _ended(document: object, place: Line) -> int:
-    """How many lines an end line says that there are."""
+    """The number of lines that an end line says."""
     match document:
         case (("end", (("pairs", float(count)),)),) if count >= 0 and count.is_integer():
             return int(count)
@@ -292,22 +292,22 @@ def _ended(document: object, place: Line) -> int:
 
 
 def end_line(pairs: int) -> bytes:
-    """The line that ends an answer of so many pairs."""
+    """The end line of an answer with so many pairs."""
     return b'{"end": {"pairs": %d}}\n' % pairs
 
 
 async def with_end(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """The chunks of an answer, each of whole lines, and behind them its end line."""
+    """The chunks of an answer, each of whole lines, followed by its end line."""
     count = 0
     async with aclosing(chunks):
         async for chunk in chunks:
-            count += chunk.count(b"\n")  # none of them is in a string: there it is escaped
+            count += chunk.count(b"\n")  # a newline in a string is escaped
             yield chunk
     yield end_line(count)
 
 
 def _end_of_piece(text: bytes, start: int) -> int:
-    """Where the piece ends that starts there: behind a whole line. A long line is a piece by itself."""
+    """The end of the piece that starts at `start`: after a whole line. A long line is a piece by itself."""
     end = text.find(b"\n", start + BULK_PIECE_BYTES) + 1 or len(text)
     if end - start < LONG_LINE_BYTES:
         return end
@@ -315,17 +315,17 @@ def _end_of_piece(text: bytes, start: int) -> int:
 
 
 def _numbered(piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:
-    """The lines of a piece that are not blank, with their numbers; no step is taken for each blank one."""
+    """The lines of a piece that are not blank, with their numbers. Blank lines cost no step of Python."""
     if len(piece) >= LONG_LINE_BYTES:  # one line, which is not copied
         if _NOT_BLANK.search(piece):
             yield number, piece
         return
-    behind = 0
+    previous = 0
     for match in _NOT_BLANK.finditer(piece) if piece.translate(None, b" \t\r\n") else ():
-        start = piece.rfind(b"\n", behind, match.start()) + 1 or behind
-        number += piece.count(b"\n", behind, start)
+        start = piece.rfind(b"\n", previous, match.start()) + 1 or previous
+        number += piece.count(b"\n", previous, start)
         yield number, piece[start : match.end()]
-        behind = start
+        previous = start
 
 
 def _parsed(line: bytes, place: Line) -> object:

@@ -1,7 +1,7 @@
-"""Keys and pairs of a body in JSON, and of a single line.
+"""Decodes the keys and pairs of a JSON body, and of a single line of NDJSON.
 
-A pair is `{"key": K, "value": V}`, with `"encoding": "base64"` where V is base64 (RFC 4648 section 4).
-Everything is checked here, before a store is touched: no lone surrogate and no value of a wrong type may
+A pair is `{"key": K, "value": V}`, with `"encoding": "base64"` if V is base64 (RFC 4648 section 4).
+Everything is checked here, before a store is touched. A lone surrogate or a value of a wrong type must not
 reach the WIT boundary, where it would trap the instance.
 """
 
@@ -30,7 +30,7 @@ PAIR = ("key", "value", "encoding")
 
 
 def decode_keys(body: bytes, limits: Limits) -> list[str]:
-    """The keys of `{"keys": [K, …]}`.
+    """Decodes the keys of `{"keys": [K, …]}`.
 
     Raises:
         Problem: `malformed-body`, `invalid-key`, `too-large`.
@@ -43,7 +43,7 @@ def decode_keys(body: bytes, limits: Limits) -> list[str]:
 
 
 def decode_pairs(body: bytes, limits: Limits) -> list[Pair]:
-    """The pairs of `{"pairs": [{"key": K, "value": V}, …]}`, in their order, repeats and all.
+    """Decodes the pairs of `{"pairs": [{"key": K, "value": V}, …]}`, in their order, with repeats.
 
     Raises:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
@@ -55,7 +55,7 @@ def decode_pairs(body: bytes, limits: Limits) -> list[Pair]:
 
 
 def decode_pair(member: object, limits: Limits, place: Place) -> Pair:
-    """One pair of a body: a key, and the value as it is to be stored.
+    """Decodes one pair: its key, and its value as it will be stored.
 
     Raises:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
@@ -68,7 +68,7 @@ def decode_pair(member: object, limits: Limits, place: Place) -> Pair:
 
 
 def decode_key(member: object, limits: Limits, place: Place) -> str:
-    """The key of `{"key": K}`. It may be a pair as well, whose value is ignored whatever it is.
+    """Decodes the key of `{"key": K}`, or of a pair, whose value is ignored even if it is not valid.
 
     Raises:
         Problem: `malformed-body`, `invalid-key`.
@@ -79,7 +79,7 @@ def decode_key(member: object, limits: Limits, place: Place) -> str:
 
 
 def check_key(key: object, limits: Limits, where: Where) -> str:
-    """The key, if it is one.
+    """Returns the key if it is valid.
 
     Raises:
         Problem: `invalid-key`.
@@ -115,8 +115,10 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
 
 
 def check_value_size(size: int, limits: Limits, where: Where) -> None:
-    """Raises:
-    Problem: `too-large`, if a value of `size` bytes is.
+    """Checks the size of a value in bytes.
+
+    Raises:
+        Problem: `too-large`.
     """
     if size > limits.value_bytes:
         raise Problem(
@@ -129,8 +131,10 @@ def check_value_size(size: int, limits: Limits, where: Where) -> None:
 
 
 def check_count(count: int, limits: Limits) -> None:
-    """Raises:
-    Problem: `too-large`, if one request may not hold `count` keys.
+    """Checks the number of keys of one request.
+
+    Raises:
+        Problem: `too-large`.
     """
     if count > limits.keys:
         raise Problem(
@@ -143,8 +147,10 @@ def check_count(count: int, limits: Limits) -> None:
 
 
 def _parsed(body: bytes, limits: Limits) -> object:
-    """The JSON of a body that has not many more values than the longest good one: each is many times the size
-    of the two bytes that it may be written with."""
+    """Parses a body that has not many more values than the longest valid one.
+
+    A value takes many times the memory of the two bytes that it may be written with.
+    """
     try:
         return parse(body, most=MARKS_PER_PAIR * (limits.keys + 1))
     except TooMany:
@@ -157,7 +163,7 @@ def _parsed(body: bytes, limits: Limits) -> object:
 
 
 def _only_list(body: bytes, name: str, limits: Limits) -> list[object]:
-    """The list that is the one member of a body, not longer than a request may be."""
+    """The list that is the only member of a body, if it is not too long."""
     try:
         return _list_of(_parsed(body.removeprefix(BOM), limits), name, limits)
     except Problem as problem:
@@ -179,14 +185,14 @@ def _list_of(document: object, name: str, limits: Limits) -> list[object]:
 
 
 def _members(value: object, known: Sequence[str], place: Place) -> dict[str, object]:
-    """The members of an object that has none but the known ones, and none twice."""
+    """The members of an object that has only known members, and none of them twice."""
     if not isinstance(value, tuple):
         raise Problem(
             "malformed-body", f"{place} must be an object, and it is {_kind(value)}.", place.where()
         )
     members = dict(value)
     if len(members) < len(value):
-        names = iter(members)  # in the order of the first of each
+        names = iter(members)  # in the order in which they first occur
         twice = next(name for name, _ in value if name != next(names, None))
         raise Problem(
             "malformed-body", f"{place} has the member {_shorten(twice)} twice.", place.where(twice)
@@ -207,9 +213,9 @@ def _require(members: dict[str, object], name: str, place: Place) -> None:
 
 
 def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
-    """The pairs, if all are good and have a key, a text value and nothing else, in this order; else none.
+    """The pairs, if all are valid and have only a key and a text value, in this order; otherwise none.
 
-    Checked in bulk. A list that it does not accept may still be valid.
+    Checked in bulk. A list for which this returns none may still be valid.
     """
     try:
         if set(map(type, members)) != {tuple}:
@@ -227,7 +233,7 @@ def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:
 
 
 def all_fit(keys: Sequence[object], limits: Limits) -> bool:
-    """Whether all keys are valid, checked in bulk. False may be wrong: then each key must be checked."""
+    """Whether all keys are valid, checked in bulk. False may be wrong, so each key must be checked then."""
     try:
         "".join(keys).encode()  # type: ignore[arg-type]
     except (TypeError, UnicodeEncodeError):
@@ -236,7 +242,7 @@ def all_fit(keys: Sequence[object], limits: Limits) -> bool:
 
 
 def texts_fit(keys: Sequence[str], limits: Limits) -> bool:
-    """Whether texts are all good keys. False may be wrong: a character has four bytes at most."""
+    """Whether all texts are valid keys. False may be wrong, since each character is counted as four bytes."""
     if limits.refused_characters:
         joined = "".join(keys)
         if any(character in joined for character in limits.refused_characters):
@@ -296,12 +302,12 @@ def _why_no_base64(text: str, error: ValueError) -> str:
 
 
 def _shorten(name: str) -> str:
-    """A member's name as an error tells it: not at any length."""
+    """A member's name as JSON for an error, at most MAX_QUOTED characters of it."""
     return json.dumps(name if len(name) <= MAX_QUOTED else f"{name[:MAX_QUOTED]}…")
 
 
 def _kind(value: object) -> str:
-    """What a JSON value is, with its article."""
+    """The type of a JSON value, with its article."""
     if value is None:
         return "null"
     return {bool: "a boolean", float: "a number", str: "a string", list: "an array", tuple: "an object"}[

@@ -1,4 +1,4 @@
-"""The query of a request: `application/x-www-form-urlencoded`, so a `+` is a space."""
+"""Decodes the query of a request: `application/x-www-form-urlencoded`, in which a `+` is a space."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def parse_query(query: str, known: set[str]) -> dict[str, list[str]]:
-    """The values of each parameter, in order. A parameter without `=` has an empty value.
+    """Decodes the values of each parameter, in order. A parameter without `=` has an empty value.
 
     Args:
-        query: What follows the `?`, undecoded.
-        known: The parameters that this route has.
+        query: The part of the target after the `?`, not decoded.
+        known: The names of the parameters that the route has.
 
     Raises:
         Problem: `malformed-query`.
@@ -39,7 +39,7 @@ def parse_query(query: str, known: set[str]) -> dict[str, list[str]]:
 
 
 def single(values: dict[str, list[str]], name: str) -> str | None:
-    """The value of a parameter that may stand once; None where it does not stand.
+    """The value of a parameter that must not be repeated; None if it is missing.
 
     Raises:
         Problem: `malformed-query`.
@@ -51,7 +51,7 @@ def single(values: dict[str, list[str]], name: str) -> str | None:
 
 
 def malformed(name: str, rule: str) -> Problem:
-    """The problem of a parameter whose value breaks its rule."""
+    """The problem of a parameter; `rule` completes the sentence that begins "The parameter NAME"."""
     return Problem("malformed-query", f"The parameter {name} {rule}.", parameter=name)
 
 
