@@ -48,8 +48,8 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
         if access.read_token or access.write_token:
             raise _unauthorized("Send one: authorization: Bearer TOKEN.", [])
         raise _unauthorized(
-            "No token is set, so nobody is let in: whoever runs this gateway sets write_token or read_token, "
-            "as SPIN_VARIABLE_WRITE_TOKEN for example.",
+            "This gateway has no token configured, so it refuses every request. Its operator must set "
+            "write_token or read_token, for example with SPIN_VARIABLE_WRITE_TOKEN.",
             [],
         )
     scheme, _, token = authorization.strip(_BLANKS).partition(" ")
@@ -63,7 +63,7 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
         return "write"
     if may_read:
         return "read"
-    raise _unauthorized("The token is not one of this gateway's.", ['error="invalid_token"'])
+    raise _unauthorized("The token that was sent is not valid for this gateway.", ['error="invalid_token"'])
 
 
 def require(scope: Scope, needed: Scope) -> None:
@@ -75,7 +75,7 @@ def require(scope: Scope, needed: Scope) -> None:
     if needed not in _ALLOWS[scope]:
         raise Problem(
             "forbidden",
-            "This changes the store, and the caller may only read. Send the write token.",
+            "This request changes the store, but the caller may only read. Send the write token.",
             headers=[("www-authenticate", 'Bearer error="insufficient_scope", scope="write"')],
         )
 
@@ -93,11 +93,12 @@ def _refuse_pages(headers: Mapping[str, str], access: Access) -> None:
         raise _page(f"a page of another origin (sec-fetch-site: {site[:100]})")
     origin = headers.get("origin")
     if origin is not None and not _is_own(origin.strip(_BLANKS).lower(), host):
-        raise _page(f"a page of {origin[:200]}, and the gateway was addressed as {host[:200] or 'no host'}")
+        raise _page(f"a page of {origin[:200]}, but it addresses the gateway as {host[:200] or 'no host'}")
     if access.allowed_hosts and not access.allowed_hosts & {host, _with_port(host, "")[0]}:
         raise _forbidden(
-            f"The request has no token and addresses the gateway as {host[:200] or 'no host'}. Send a token, "
-            f"or address it as {', '.join(sorted(access.allowed_hosts))}: these are its allowed_hosts."
+            f"The request has no token and addresses the gateway as {host[:200] or 'no host'}, which is not "
+            "among its allowed_hosts. Send a token, or use one of these hosts: "
+            f"{', '.join(sorted(access.allowed_hosts))}."
         )
 
 

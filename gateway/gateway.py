@@ -93,7 +93,7 @@ def _allow(request: Request, method: str, methods: Collection[str]) -> None:
         allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
         raise Problem(
             "method-not-allowed",
-            f"{request.method[:100]} is not a method of this path. It has: {', '.join(allowed)}.",
+            f"This path does not have the method {request.method[:100]}. It has: {', '.join(allowed)}.",
             headers=[("allow", ", ".join(allowed))],
         )
 

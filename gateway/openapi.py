@@ -52,7 +52,7 @@ _SCHEMAS: Final[Json] = {
     },
     "Keys": _object({"keys": _list("Key", maxItems=_LIMITS.keys)}, example={"keys": ["user:1", "user:9"]}),
     "Pair": {
-        "description": "A key and its value, as text or as base64 (RFC 4648 section 4, padded). "
+        "description": "A key and its value, as text or as padded base64 (RFC 4648 section 4). "
         f"A value has at most {_LIMITS.value_bytes} bytes as it is stored (max_value_bytes).",
         "oneOf": [
             _object({"key": _schema("Key"), "value": {"type": "string"}}, title="Text"),
@@ -76,7 +76,7 @@ _SCHEMAS: Final[Json] = {
         },
     ),
     "Found": {
-        "description": "A key that was asked for, and its value; null where the key is not in the store.",
+        "description": "A requested key and its value; null if the key is not in the store.",
         "anyOf": [
             _schema("Pair"),
             _object({"key": _schema("Key"), "value": {"type": "null"}}, title="Missing"),
@@ -84,11 +84,11 @@ _SCHEMAS: Final[Json] = {
     },
     "Lines": {
         "type": "string",
-        "description": "NDJSON, of any length: a JSON object a line. In a request each is a Pair, or "
-        '{"key": K} where only keys are asked for; in an answer each is a Found, or the count of what was '
-        'written. The line {"end": {"pairs": N}} says that N lines stand before it, since the start or since '
-        "the last such line; in a request that is checked. An answer that fails after it has begun ends with "
-        'the line {"problem": {…}}, as a Problem says it.',
+        "description": "NDJSON of any length: one JSON object per line. In a request each line is a Pair, or "
+        '{"key": K} if only keys are needed. In an answer each line is a Found, or the count of what was '
+        'written. The line {"end": {"pairs": N}} says that N lines come before it, since the start or since '
+        "the last such line. In a request this number is checked. An answer that fails after it has begun "
+        'ends with the line {"problem": {…}}, whose value is a Problem.',
     },
     "Problem": {
         "description": "What went wrong, where, and what to do about it (RFC 9457).",
@@ -99,20 +99,20 @@ _SCHEMAS: Final[Json] = {
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string"},
-            "pointer": {"type": "string", "description": "Where in a JSON body or a form (RFC 6901)."},
-            "line": {"type": "integer", "minimum": 1, "description": "Where in an NDJSON body."},
-            "parameter": {"type": "string", "description": "Which parameter of the query."},
-            "limit": {"type": "integer", "description": "What is allowed."},
-            "actual": {"type": "integer", "description": "What was sent, where that is known."},
-            "applied": {"type": "integer", "description": "How many keys, or lines, were written."},
+            "pointer": {"type": "string", "description": "The place in a JSON body or a form (RFC 6901)."},
+            "line": {"type": "integer", "minimum": 1, "description": "The line of an NDJSON body."},
+            "parameter": {"type": "string", "description": "The parameter of the query."},
+            "limit": {"type": "integer", "description": "The limit that the request exceeds."},
+            "actual": {"type": "integer", "description": "The actual size or number, if it is known."},
+            "applied": {"type": "integer", "description": "The number of keys or lines that were applied."},
             "failed": {
                 "type": "array",
-                "description": "Keys whose state is unknown, 1,000 at most.",
+                "description": "Keys that failed and whose state is unknown; 1,000 at most.",
                 "items": _object({"key": {"type": "string"}, "reason": {"type": "string"}}),
             },
             "not_attempted": {
                 "type": "array",
-                "description": "Keys that the store was not asked about.",
+                "description": "Keys that were not sent to the store.",
                 "items": {"type": "string"},
             },
             "resume_line": {
@@ -120,8 +120,8 @@ _SCHEMAS: Final[Json] = {
                 "minimum": 1,
                 "description": "The line of an NDJSON body from which to send it again.",
             },
-            "variable": {"type": "string", "description": "The setting that has a bad value."},
-            "request_id": {"type": "string", "description": "Under which the log has the rest."},
+            "variable": {"type": "string", "description": "The variable whose value is not valid."},
+            "request_id": {"type": "string", "description": "The id under which the log has the details."},
         },
         "additionalProperties": False,
     },
@@ -129,26 +129,26 @@ _SCHEMAS: Final[Json] = {
 
 _HEADERS: Final[Json] = {
     "x-request-id": {
-        "description": "The request's own, or one that was made for it: the log has its line under it.",
+        "description": "The id that the request had, or a generated one. The log line of the request has it.",
         "required": True,
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_REQUEST_ID},
     },
     "server-timing": {
         "description": "Milliseconds spent on reading and decoding the request, in the store, and on "
-        "encoding the answer, up to its head. Only for a caller with a token.",
+        "encoding the answer, until its head was sent. Only for a caller with a token.",
         "schema": {"type": "string"},
     },
 }
 
 _OWN_HEADERS: Final[dict[int, Json]] = {
-    401: {"www-authenticate": "How to say who asks (RFC 6750)."},
-    403: {"www-authenticate": "That another token is needed (RFC 6750), where it is the token."},
+    401: {"www-authenticate": "The required authentication (RFC 6750)."},
+    403: {"www-authenticate": "The required scope (RFC 6750), if another token is needed."},
     405: {"allow": "The methods that the path has."},
     415: {
         "accept-post": "The media types that the body may have.",
-        "accept-encoding": "The content codings that it may have.",
+        "accept-encoding": "The content codings that the body may have.",
     },
-    503: {"retry-after": "Seconds to wait."},
+    503: {"retry-after": "Seconds to wait before the next attempt."},
 }
 
 _DETAILS: Final[dict[str, Json]] = {
@@ -157,22 +157,30 @@ _DETAILS: Final[dict[str, Json]] = {
         "detail": "This route has no parameter 'kex'. It has: encoding, key.",
         "parameter": "kex",
     },
-    "invalid-key": {"detail": "A key must be a string, and this is a number.", "pointer": "/keys/0"},
+    "invalid-key": {"detail": "A key must be a string, but this one is a number.", "pointer": "/keys/0"},
     "invalid-value": {
-        "detail": "A value must be a string, and this is a number.",
+        "detail": "A value must be a string, but this one is a number.",
         "pointer": "/pairs/0/value",
     },
     "unauthorized": {"detail": "A token is needed. Send one: authorization: Bearer TOKEN."},
-    "forbidden": {"detail": "This changes the store, and the caller may only read. Send the write token."},
+    "forbidden": {
+        "detail": "This request changes the store, but the caller may only read. Send the write token."
+    },
     "store-not-granted": {
-        "detail": "The gateway may not open this store: the host denies access to the store. "
+        "detail": "The gateway is not allowed to open this store: the host denies access to the store. "
         "Grant it in spin.toml, under key_value_stores."
     },
-    "not-found": {"detail": "There is nothing at /v2/default. The API is under /v1/{store}."},
-    "no-such-store": {"detail": "There is no such store: the host knows no such store. Check the path."},
-    "method-not-allowed": {"detail": "GET is not a method of this path. It has: POST."},
+    "not-found": {
+        "detail": "There is nothing at /v2/default. The API is under /v1/{store}, for example "
+        "/v1/default/get-many."
+    },
+    "no-such-store": {
+        "detail": "The store does not exist: the host knows no such store. Check its name in the path."
+    },
+    "method-not-allowed": {"detail": "This path does not have the method GET. It has: POST."},
     "too-large": {
-        "detail": "One request may hold 10000 keys, and this one holds 10001 (max_keys). Send it in several.",
+        "detail": "One request may have at most 10000 keys, but this one has 10001 (max_keys). "
+        "Send several requests.",
         "limit": 10_000,
         "actual": 10_001,
     },
@@ -181,25 +189,25 @@ _DETAILS: Final[dict[str, Json]] = {
         "is named. curl sets application/json with --json, and multipart/form-data with -F."
     },
     "misconfigured": {
-        "detail": 'The variable anonymous has a value that cannot be used: it must be "none", "read" or '
-        '"write". Whoever runs this gateway sets it, in spin.toml or as SPIN_VARIABLE_ANONYMOUS.',
+        "detail": 'The variable anonymous has a value that is not valid: it must be "none", "read" or '
+        '"write". The operator of this gateway sets it, in spin.toml or as SPIN_VARIABLE_ANONYMOUS.',
         "variable": "anonymous",
     },
     "internal-error": {
-        "detail": "This is a defect of the gateway, not of the request. Its log has the rest under the "
-        "request id.",
+        "detail": "This is a defect of the gateway, not of the request. Its log has the details under this "
+        "request_id.",
         "request_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     },
     "store-failed": {
         "detail": "The store failed: connection refused. 1 keys were applied, 1 failed (their state is "
-        "unknown), 1 were not attempted. The same request may be sent again as it is.",
+        "unknown), 1 were not attempted. The same request may be sent again unchanged.",
         "applied": 1,
         "not_attempted": ["user:3"],
         "failed": [{"key": "user:2", "reason": "connection refused"}],
     },
     "store-busy": {
-        "detail": "The store takes no more calls just now: too many requests. 0 keys were applied, 0 failed "
-        "(their state is unknown), 1 were not attempted. The same request may be sent again as it is.",
+        "detail": "The store is busy: too many requests. 0 keys were applied, 0 failed (their state is "
+        "unknown), 1 were not attempted. The same request may be sent again unchanged.",
         "applied": 0,
         "not_attempted": ["user:1"],
         "failed": [],
@@ -241,7 +249,10 @@ _ANY = (400, 401, 403, 404, 413, 500, 502, 503)
 
 
 def _answer(description: str, content: Json) -> Json:
-    vary = {"description": "What else of the request the answer depends on.", "schema": {"type": "string"}}
+    vary = {
+        "description": "The headers of the request on which the answer depends.",
+        "schema": {"type": "string"},
+    }
     return {"description": description, "headers": {**_HEADERS, "vary": vary}, "content": content}
 
 
@@ -258,7 +269,7 @@ _TWO_LINES = '{"key": "user:1", "value": "Ada"}\n{"key": "user:2", "value": "Gra
 
 def _found() -> Json:
     return _answer(
-        "A pair for every key that was asked for, in that order. As JSON, or as NDJSON where Accept "
+        "A pair for every requested key, in the order of the request: as JSON, or as NDJSON if Accept "
         "prefers it.",
         {
             JSON: {
@@ -272,7 +283,7 @@ def _found() -> Json:
 
 def _counted(name: str) -> Json:
     return _answer(
-        f"All was done. How many {name} the request had, repeats included.",
+        f"Everything was applied. The answer has the number of {name} in the request, with repeats.",
         {
             JSON: {"schema": _object({name: {"type": "integer", "minimum": 0}}), "example": {name: 2}},
             NDJSON: _content("Lines", f'{{"{name}": 2}}\n'),
@@ -286,7 +297,7 @@ def _parameter(name: str, description: str, schema: Json, **more: object) -> Jso
 
 _KEYS_ASKED = _parameter(
     "key",
-    "A key. May stand many times.",
+    "A key. May be repeated.",
     {"type": "array", "items": _schema("Key"), "minItems": 1},
     required=True,
     style="form",
@@ -294,16 +305,16 @@ _KEYS_ASKED = _parameter(
     example=["user:1", "user:9"],
 )
 _ENCODING = _parameter(
-    "encoding", "Every value as base64, also where it is text.", {"type": "string", "enum": ["base64"]}
+    "encoding", "Answers every value as base64, even if it is text.", {"type": "string", "enum": ["base64"]}
 )
 _END = _parameter(
     "end",
-    "The answer ends with an end line, which tells a whole one from one that was cut.",
+    "Adds an end line, which shows that the answer is complete.",
     {"type": "string", "enum": ["true"]},
 )
 _ENDED = _parameter(
     "end",
-    "The last line of an NDJSON body must be an end line. Another body has an end of its own.",
+    "The last line of an NDJSON body must be an end line. Other bodies need none.",
     {"type": "string", "enum": ["true"]},
 )
 _PREFIX = _parameter("prefix", "Only keys that start with this.", {"type": "string"}, example="user:")
@@ -326,19 +337,19 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
     },
     ("keys", "GET"): {
         "operationId": "listKeys",
-        "summary": "The keys of the store, a page at a time",
+        "summary": "The keys of the store, one page per request",
         "parameters": [
             _PREFIX,
-            _parameter("after", "The last key of the page before.", {"type": "string"}, example="user:1"),
+            _parameter("after", "The last key of the previous page.", {"type": "string"}, example="user:1"),
             _parameter(
                 "limit",
-                "How many keys a page has.",
+                "The maximum number of keys on a page.",
                 {"type": "integer", "minimum": 1, "maximum": LONGEST_PAGE, "default": PAGE},
             ),
         ],
         "responses": {
             "200": _answer(
-                "The keys, sorted by code point, and where the next page begins; null where there is none.",
+                "The keys, sorted by code point, and the `after` of the next page; null on the last page.",
                 {
                     JSON: {
                         "schema": _object(
@@ -356,14 +367,14 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
     ("export", "GET"): {
         "operationId": "exportStore",
         "summary": "Every pair, sorted by key",
-        "description": "A stream. What it holds may be sent to set-many, get-many and delete-many as it is.",
+        "description": "A stream. It is a valid body for set-many, get-many and delete-many.",
         "parameters": [_PREFIX, _ENCODING, _END],
         "responses": {"200": _answer("The pairs.", {NDJSON: _content("Lines", _TWO_LINES)})},
     },
     ("get-many", "POST"): {
         "operationId": "getMany",
         "summary": "The values of many keys",
-        "description": "Of NDJSON each line may be a pair too: its value is ignored. NDJSON is answered in "
+        "description": "A line of NDJSON may also be a pair, whose value is ignored. NDJSON is answered in "
         "NDJSON unless Accept says otherwise.",
         "parameters": [_ENCODING, _ENDED],
         "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
@@ -372,8 +383,8 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
     ("set-many", "POST"): {
         "operationId": "setMany",
         "summary": "Creates or overwrites many pairs",
-        "description": "The last value of a repeated key wins. Not atomic: what fails says which keys were "
-        "written. An NDJSON body is written as it comes.",
+        "description": "The last value of a repeated key wins. Not atomic: a problem says which keys were "
+        "applied. An NDJSON body is written as it arrives.",
         "parameters": [_ENDED],
         "requestBody": {
             "required": True,
@@ -397,8 +408,8 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
     ("delete-many", "POST"): {
         "operationId": "deleteMany",
         "summary": "Deletes many keys",
-        "description": "A key that is not there is skipped. Of NDJSON each line may be a pair too: its "
-        "value is ignored.",
+        "description": "A missing key is skipped. A line of NDJSON may also be a pair, whose value is "
+        "ignored.",
         "parameters": [_ENDED],
         "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
         "responses": {"200": _counted("keys")},
@@ -414,7 +425,9 @@ def _operation(name: str | None, method: str) -> Json:
         statuses = (*statuses, 414)
     problems = {str(status): {"$ref": f"#/components/responses/{status}"} for status in sorted(statuses)}
     operation["responses"] = {**operation["responses"], **problems}
-    operation["description"] = (operation.get("description", "") + f" For a caller who may {scope}.").strip()
+    operation["description"] = (
+        operation.get("description", "") + f" The caller needs the scope {scope}."
+    ).strip()
     return operation
 
 
@@ -426,7 +439,7 @@ def _head(operation: Json) -> Json:
     return {
         **operation,
         "operationId": operation["operationId"] + "Head",
-        "summary": operation["summary"] + " (the head of the answer alone)",
+        "summary": operation["summary"] + " (only the head of the answer)",
         "responses": answers,
     }
 
@@ -471,13 +484,14 @@ DOCUMENT: Final[Json] = {
     "info": {
         "title": "kv-batch",
         "summary": "get-many, set-many and delete-many over any key-value store of Spin",
-        "description": "A batch key-value gateway. Not atomic, no rollback; every operation may be sent "
-        "again as it is. Bodies may be packed with gzip (Content-Encoding); streamed answers are where the "
-        "client takes it (Accept-Encoding).\n\n"
-        f"Limits, each a variable of the component: max_body_bytes {_LIMITS.body_bytes} (JSON and form), "
+        "description": "A batch key-value gateway. Operations are not atomic, and there is no rollback. "
+        "Every operation may be sent again unchanged. Bodies may be compressed with gzip (Content-Encoding). "
+        "Streamed answers are compressed if the client accepts it (Accept-Encoding).\n\n"
+        "The limits are variables of the component. Their defaults are: "
+        f"max_body_bytes {_LIMITS.body_bytes} (JSON and form), "
         f"max_keys {_LIMITS.keys} (JSON, form, query), max_key_bytes {_LIMITS.key_bytes}, max_value_bytes "
         f"{_LIMITS.value_bytes}, max_answer_bytes {_LIMITS.answer_bytes} (JSON get-many). The variable "
-        "refused_characters (none, unless set) has characters that no key may have.\n\n"
+        "refused_characters (none by default) has the characters that no key may contain.\n\n"
         "A body is UTF-8; a byte order mark at its start is skipped. application/ndjson, application/jsonl "
         "and application/x-jsonlines are other names of application/x-ndjson.",
         "version": VERSION,
@@ -489,16 +503,18 @@ DOCUMENT: Final[Json] = {
         "schemas": _SCHEMAS,
         "responses": {
             **_problems(),
-            "head": {"description": "The head of what GET answers.", "headers": _HEADERS},
-            "414": {"description": "The server's own, without a body: the target is over 64 KiB."},
+            "head": {"description": "The head of the answer to GET.", "headers": _HEADERS},
+            "414": {
+                "description": "The target is over 64 KiB. The server answers this itself, without a body."
+            },
         },
         "securitySchemes": {
             "token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "read_token or write_token; the second may read too. Without one a caller may "
-                "do what the variable anonymous says: nothing, unless it is set. A page of another origin "
-                "may do nothing without one.",
+                "description": "read_token or write_token; the write token may also read. A caller without a "
+                "token has the scope of the variable anonymous, which is none by default. A page of another "
+                "origin needs a token.",
             }
         },
     },

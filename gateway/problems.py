@@ -73,8 +73,8 @@ PROBLEMS: Final[dict[str, tuple[int, str]]] = {
     "not-found": (404, "There is nothing at this path"),
     "no-such-store": (404, "There is no such store"),
     "method-not-allowed": (405, "The method is not allowed here"),
-    "too-large": (413, "The request asks for too much"),
-    "unsupported-media-type": (415, "The body has the wrong media type"),
+    "too-large": (413, "The request is over a limit"),
+    "unsupported-media-type": (415, "The body has an unsupported media type"),
     "misconfigured": (500, "The gateway is misconfigured"),
     "internal-error": (500, "The gateway has a defect"),
     "store-failed": (502, "The store failed"),
@@ -122,7 +122,8 @@ def _problem(error: Exception, record: Record) -> Problem:
         record.record_traceback(error)
         problem = Problem(
             "internal-error",
-            "This is a defect of the gateway, not of the request. Its log has the rest under the request id.",
+            "This is a defect of the gateway, not of the request. Its log has the details under this "
+            "request_id.",
             request_id=record.request_id,
         )
     record.problem = problem.code
@@ -142,8 +143,8 @@ def _expected(error: Exception) -> Problem | None:
         case BodyCutShort():
             return Problem(
                 "malformed-body",
-                "The body was cut short: the connection closed before all of it had come. "
-                "Nothing was changed; send it again.",
+                "The body was cut short: the connection closed before the body was complete. "
+                "Nothing was changed; send the request again.",
                 pointer="",
             )
     return None
@@ -152,17 +153,19 @@ def _expected(error: Exception) -> Problem | None:
 def _store_error(error: StoreError) -> Problem:
     match error:
         case NoSuchStore():
-            return Problem("no-such-store", f"There is no such store: {error.reason}. Check the path.")
+            return Problem(
+                "no-such-store", f"The store does not exist: {error.reason}. Check its name in the path."
+            )
         case StoreNotGranted():
             return Problem(
                 "store-not-granted",
-                f"The gateway may not open this store: {error.reason}. "
+                f"The gateway is not allowed to open this store: {error.reason}. "
                 "Grant it in spin.toml, under key_value_stores.",
             )
         case StoreBusy():
             return Problem(
                 "store-busy",
-                f"The store takes no more calls just now: {error.reason}. Nothing was changed; try again.",
+                f"The store is busy: {error.reason}. Nothing was changed; try again.",
                 headers=[("retry-after", str(RETRY_AFTER))],
             )
     members: dict[str, object] = {}
@@ -178,7 +181,7 @@ def _batch_failed(error: BatchFailed) -> Problem:
         error.cause,
         error.failed,
         f"{len(error.applied)} keys were applied, {len(error.failed)} failed (their state is unknown), "
-        f"{len(error.not_attempted)} were not attempted. The same request may be sent again as it is.",
+        f"{len(error.not_attempted)} were not attempted. The same request may be sent again unchanged.",
         applied=len(error.applied),
         not_attempted=error.not_attempted,
     )
@@ -187,20 +190,20 @@ def _batch_failed(error: BatchFailed) -> Problem:
 def _stream_failed(error: StreamFailed) -> Problem:
     cause = error.cause
     resume: dict[str, object] = {}
-    told = f"All lines before it are applied ({error.applied})."
+    told = f"All lines before it were applied ({error.applied})."
     if error.failed or isinstance(cause, StoreError):
         told = (
-            f"Lines applied: {error.applied}; keys that failed by themselves, whose state is unknown: "
-            f"{len(error.failed)}."
+            f"{error.applied} lines were applied, {len(error.failed)} keys failed by themselves (their state "
+            "is unknown)."
         )
     if error.resume_line is not None:
         resume["resume_line"] = error.resume_line
         told += (
-            f" All other lines before line {error.resume_line} are applied: send again what is from there on "
-            f"(tail -n +{error.resume_line}), or everything."
+            f" All other lines before line {error.resume_line} were applied. Send the body again from that "
+            f"line on (tail -n +{error.resume_line}), or the whole body."
         )
     elif error.failed:
-        told += f" All other lines{'' if isinstance(cause, StoreError) else ' before it'} are applied."
+        told += f" All other lines{'' if isinstance(cause, StoreError) else ' before it'} were applied."
     if isinstance(cause, StoreError):
         return _write_failed(cause, error.failed, told, applied=error.applied, **resume)
     if error.failed:
@@ -213,7 +216,7 @@ def _write_failed(cause: StoreError, failed: list[tuple[str, str]], told: str, *
     busy = isinstance(cause, StoreBusy)
     return Problem(
         "store-busy" if busy else "store-failed",
-        f"The store {'takes no more calls just now' if busy else 'failed'}: {cause.reason}. {told}",
+        f"The store {'is busy' if busy else 'failed'}: {cause.reason}. {told}",
         {**members, "failed": _failed(failed)},
         headers=[("retry-after", str(RETRY_AFTER))] if busy else None,
     )

@@ -102,7 +102,8 @@ def _token(variable: str, config: Config) -> str:
     # Such a token usually comes from a file that ends with a newline. No client could send it.
     if token != token.strip() or _CONTROL.search(token):
         raise _misconfigured(
-            variable, "a token has no white space around it, nor line ends or other control characters in it"
+            variable,
+            "a token must not contain control characters or line ends, or start or end with white space",
         )
     return token
 
@@ -141,7 +142,7 @@ def _limit(variable: str, text: str) -> int:
 def _misconfigured(variable: str, rule: str) -> Problem:
     return Problem(
         "misconfigured",
-        f"The variable {variable} has a value that cannot be used: {rule}. "
-        f"Whoever runs this gateway sets it, in spin.toml or as SPIN_VARIABLE_{variable.upper()}.",
+        f"The variable {variable} has a value that is not valid: {rule}. "
+        f"The operator of this gateway sets it, in spin.toml or as SPIN_VARIABLE_{variable.upper()}.",
         variable=variable,
     )

@@ -60,7 +60,7 @@ class Unpacked:
                     try:
                         piece = unpacker.decompress(step, UNPACKED_PIECE)
                     except zlib.error as error:
-                        raise _not_gzip(f"it cannot be unpacked: {error}") from error
+                        raise _not_gzip(f"it cannot be decompressed: {error}") from error
                     if piece:
                         yield piece
                         await self.grew(len(piece))
@@ -68,7 +68,7 @@ class Unpacked:
                     # If the piece is full, the same step may contain more.
                     full = len(piece) == UNPACKED_PIECE and not unpacker.eof
         if not unpacker.eof:
-            raise _not_gzip("it ends before its gzip data does")
+            raise _not_gzip("its gzip data is incomplete")
 
 
 async def packed(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -58,7 +58,7 @@ def name_of(header: str) -> str:
     """
     position = _TYPE.match(header)
     if position is None:
-        raise NoName("A part of the form is not form-data.")
+        raise NoName("The content-disposition of a part is not form-data.")
     names: dict[str, str] = {}
     start = position.end()
     while parameter := _NAME.match(header, start):
@@ -74,18 +74,18 @@ def name_of(header: str) -> str:
             )
         start = found.end()
         if attribute in names:
-            raise NoName(f"A part has the {attribute[:MAX_QUOTED]} twice.")
+            raise NoName(f"The content-disposition of a part has the {attribute[:MAX_QUOTED]} twice.")
         names[attribute] = found[0]
     if not _END.fullmatch(header, start):
         raise NoName(
-            "The content-disposition of a part cannot be read behind its name (RFC 7578 section 4.2)."
+            "The content-disposition of a part cannot be read after its parameters (RFC 7578 section 4.2)."
         )
     if "name*" in names:
         return _extended(names["name*"])
     if "name" not in names:
-        raise NoName("A part of the form has no name, and the name is the key (RFC 7578 section 4.2).")
+        raise NoName("A part of the form has no name (RFC 7578 section 4.2). The name is the key.")
     if names.keys() - _USUAL and not names["name"].startswith('"'):
-        raise NoName(f"The name of a part is not in quotes, and goes on behind a semicolon. {_QUOTE}")
+        raise NoName(f"The name of a part is not in quotes, and may contain a semicolon. {_QUOTE}")
     return _plain(names["name"])
 
 
@@ -93,12 +93,12 @@ def _extended(text: str) -> str:
     match = _EXTENDED.fullmatch(text)
     if match is None:
         raise NoName(
-            f"The name* of a part is not UTF-8''NAME, percent-encoded (RFC 8187 section 3.2). {_JSON}"
+            f"The name* of a part must be UTF-8''NAME, percent-encoded (RFC 8187 section 3.2). {_JSON}"
         )
     try:
         return unquote_to_bytes(match[2]).decode(match[1])
     except UnicodeDecodeError as error:
-        raise NoName(f"The name* of a part is not UTF-8 once it is percent-decoded. {_JSON}") from error
+        raise NoName(f"The name* of a part is not UTF-8 after percent-decoding. {_JSON}") from error
 
 
 def _plain(text: str) -> str:
@@ -107,12 +107,12 @@ def _plain(text: str) -> str:
         raise NoName(f"The name of a part has a backslash, which clients write in different ways. {_JSON}")
     if escape := _ESCAPE.search(name):
         raise NoName(
-            f"The name of a part has {escape[0]}, which some clients write for another character and some "
-            f"for itself. {_JSON}"
+            f"The name of a part has {escape[0]}. Some clients write this for another character, others for "
+            f"these three characters. {_JSON}"
         )
     if _ENCODED_WORD.search(name):
         raise NoName(
-            "The name of a part is an encoded word (=?…?=, RFC 2047), which is not allowed there "
+            "The name of a part has an encoded word (=?…?=, RFC 2047), which is not allowed in a name "
             f"(RFC 7578 section 5.1). {_JSON}"
         )
     return name

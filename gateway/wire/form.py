@@ -53,7 +53,7 @@ class FormDecoder:
             raise Problem(
                 "malformed-body",
                 "The content-type has no boundary of 1 to 70 characters (RFC 2046 section 5.1.1). "
-                "Let the client set it: curl does, with -F.",
+                "Let the client set the content-type, as curl does with -F.",
             )
         self._limits = limits
         # The key may be percent-encoded, with three bytes for one. 1,024 bytes are left for the rest.
@@ -105,14 +105,14 @@ class FormDecoder:
             headers[header] = value
         if headers.get("Content-Type", "").lower().startswith("multipart/"):
             raise self._refused(
-                "A part is a form itself, of several files, and a part is one value. "
-                "curl sends each file as a part with -F a=@a -F b=@b, and not with -F ab=@a,b."
+                "A part is a form itself, with several files, but a part must be one value. "
+                "With curl, send each file as a part: -F a=@a -F b=@b, not -F ab=@a,b."
             )
         encoding = headers.get("Content-Transfer-Encoding", "binary").strip().lower()
         if encoding not in _AS_IT_IS:
             raise self._refused(
-                f"A part has the content-transfer-encoding {encoding[:MAX_QUOTED]!r}. Send its bytes as they "
-                "are (RFC 7578 section 4.7)."
+                f"A part has the content-transfer-encoding {encoding[:MAX_QUOTED]!r}. Send its bytes without "
+                "an encoding (RFC 7578 section 4.7)."
             )
         try:
             name = name_of(headers["Content-Disposition"])

@@ -74,7 +74,7 @@ def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
         raise Problem(
             "malformed-body",
             f"{place} is not UTF-8: byte {error.start} is 0x{text[error.start]:02x}. "
-            'Send text as UTF-8, other bytes as base64 with "encoding": "base64".',
+            'Send text as UTF-8, and other bytes as base64 with "encoding": "base64".',
             place.where(),
         ) from error
     except json.JSONDecodeError as error:

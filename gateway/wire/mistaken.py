@@ -22,11 +22,14 @@ _STARTS = (
     (b"\0\0\xfe\xff", "a UTF-32 byte order mark (00 00 FE FF). Send UTF-8: iconv -f UTF-32 -t UTF-8."),
     (b"\xff\xfe", "a UTF-16 byte order mark (FF FE). Send UTF-8: iconv -f UTF-16 -t UTF-8."),
     (b"\xfe\xff", "a UTF-16 byte order mark (FE FF). Send UTF-8: iconv -f UTF-16 -t UTF-8."),
-    (b"\x1f\x8b", "gzip data (1F 8B). Send it with content-encoding: gzip, or unpack it: gzip -dc."),
-    (b"\x28\xb5\x2f\xfd", "zstd data (28 B5 2F FD). Unpack it: zstd -dc. Only gzip may be sent packed."),
-    (b"PK\x03\x04", "a zip archive (PK). Unpack it: unzip -p. Only gzip may be sent packed."),
-    (b"BZh", "bzip2 data (BZh). Unpack it: bzip2 -dc. Only gzip may be sent packed."),
-    (b"\xfd7zXZ", "xz data (FD 37 7A 58 5A). Unpack it: xz -dc. Only gzip may be sent packed."),
+    (b"\x1f\x8b", "gzip data (1F 8B). Send it with content-encoding: gzip, or decompress it: gzip -dc."),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "zstd data (28 B5 2F FD). Decompress it: zstd -dc. Only gzip may be sent compressed.",
+    ),
+    (b"PK\x03\x04", "a zip archive (PK). Extract it: unzip -p. Only gzip may be sent compressed."),
+    (b"BZh", "bzip2 data (BZh). Decompress it: bzip2 -dc. Only gzip may be sent compressed."),
+    (b"\xfd7zXZ", "xz data (FD 37 7A 58 5A). Decompress it: xz -dc. Only gzip may be sent compressed."),
     (BOM, "a byte order mark (EF BB BF), which is skipped only at the start of a body. Remove it."),
 )
 
@@ -60,22 +63,19 @@ def explain_body(problem: Problem, body: bytes, name: str) -> Problem:
     if detail is not None:
         detail = f"The body {detail}"
     elif not start.strip():
-        detail = (
-            f'The body is empty, and must be {{"{name}": […]}}. Was a file meant, with curl --json @FILE?'
-        )
+        detail = f'The body is empty, but it must be {{"{name}": […]}}. To send a file: curl --json @FILE.'
     elif _TWO_LINES.match(start):
         detail = (
-            "The body has a JSON object on a line and another on the next: that is NDJSON. "
-            f"Send it with content-type: {NDJSON}."
+            f"The body has objects on separate lines: that is NDJSON. Send it with content-type: {NDJSON}."
         )
     elif problem.code != "malformed-body":
         return problem
     elif start.lstrip().startswith(b"[") and problem.__cause__ is None:
-        detail = f'The body must be {{"{name}": […]}}, and it is an array. {_from_array(start, name)}'
+        detail = f'The body must be {{"{name}": […]}}, but it is an array. {_from_array(start, name)}'
     elif problem.members.get("pointer") in ("/key", "/value", "/end"):
         detail = (
-            f'The body must be {{"{name}": […]}}, and it is a single pair. '
-            f"A line of NDJSON needs content-type: {NDJSON}."
+            f'The body must be {{"{name}": […]}}, but it is a single pair. '
+            f"To send lines of NDJSON, set content-type: {NDJSON}."
         )
     else:
         return problem
@@ -85,17 +85,17 @@ def explain_body(problem: Problem, body: bytes, name: str) -> Problem:
 def _from_array(start: bytes, name: str) -> str:
     """How to convert an array to a valid body."""
     if _KEY_NAMES.match(start):
-        return "wrangler kv key list writes it so. Make it a body: jq '{keys: [.[].name]}'."
+        return "It looks like the output of wrangler kv key list. Convert it: jq '{keys: [.[].name]}'."
     if name == "keys":
         items = "." if _STRINGS.match(start) else "[.[].key]"
-        return f"wrangler kv bulk takes it so. Make it a body: jq '{{keys: {items}}}'."
+        return f"It looks like the input of wrangler kv bulk. Convert it: jq '{{keys: {items}}}'."
     if _CONSUL.match(start):
         return (
-            "consul kv export writes it so. Make it a body: "
+            "It looks like the output of consul kv export. Convert it: "
             """jq '{pairs: [.[] | {key, value, encoding: "base64"}]}'."""
         )
     return (
-        "wrangler kv bulk put takes it so. Make it a body: "
+        "It looks like the input of wrangler kv bulk put. Convert it: "
         """jq '{pairs: [.[] | {key, value} + if .base64 then {encoding: "base64"} else {} end]}'."""
     )
 
@@ -115,15 +115,15 @@ def _explain_line(problem: Problem, line: bytes) -> str | None:
     """What a line is instead of one object, as the end of a sentence; None if it is not recognized."""
     text = line.strip()
     if text.startswith(b"["):
-        return "starts an array, and each line must be an object. Put each item on a line: jq -c '.[]'."
+        return "starts an array, but each line must be an object. Put each item on its own line: jq -c '.[]'."
     if text == b"{":
-        return "starts an object that goes on in the next line. Put each object on one line: jq -c ."
+        return "starts an object that continues on the next line. Put each object on one line: jq -c ."
     if lists := _LISTS.match(line):
         name = lists[1].decode()
         items = ".pairs[]" if name == "pairs" else ".keys[] | {key: .}"
         return (
             f'is a JSON body: {{"{name}": […]}}. Send it with content-type: {JSON}, '
-            f"or put each item on a line: jq -c '{items}'."
+            f"or put each item on its own line: jq -c '{items}'."
         )
     cause = problem.__cause__
     if isinstance(cause, json.JSONDecodeError):
@@ -133,8 +133,8 @@ def _explain_line(problem: Problem, line: bytes) -> str | None:
         two = "more values" in problem.detail and _TWO_OBJECTS.search(line) is not None
     if two:
         return (
-            "has more than one object, and a newline must stand between them. "
-            "curl takes newlines out with -d, and keeps them with --data-binary."
+            "has more than one object. Put a newline between them. "
+            "curl removes newlines with -d, and keeps them with --data-binary."
         )
     return None
 
@@ -148,5 +148,5 @@ def _encoded(start: bytes) -> str | None:
     if start[:1] == b"\0" != start[1:2] != b"":
         return "looks like UTF-16 (00 before its first character). Send UTF-8: iconv -f UTF-16BE -t UTF-8."
     if start[1:2] == b"\0" != start[:1]:
-        return "looks like UTF-16 (00 behind its first character). Send UTF-8: iconv -f UTF-16LE -t UTF-8."
+        return "looks like UTF-16 (00 after its first character). Send UTF-8: iconv -f UTF-16LE -t UTF-8."
     return None

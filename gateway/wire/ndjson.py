@@ -106,8 +106,8 @@ async def read(
     if ended and not end_lines.closed:
         raise Problem(
             "malformed-body",
-            "The body does not end with an end line, as ?end=true demands: it was cut, or it was written "
-            f"without one. The end line would be line {number}.",
+            "The body does not end with an end line, which ?end=true requires: it was cut, or written "
+            f"without one. The end line was expected in line {number}.",
             line=number,
         )
 
@@ -123,11 +123,13 @@ async def _next_chunk(body: Body, number: int) -> bytes:
     except BodyCutShort:
         raise Problem(
             "malformed-body",
-            f"The body was cut short in line {number}: the connection closed before all of it had come.",
+            f"The body was cut short in line {number}: the connection closed before the body was complete.",
             line=number,
         ) from None
     except Problem as problem:
-        raise Problem(problem.code, f"{problem.detail} It was line {number}.", line=number) from problem
+        raise Problem(
+            problem.code, f"{problem.detail} This happened in line {number}.", line=number
+        ) from problem
 
 
 class _PartialLine:
@@ -160,9 +162,8 @@ class _PartialLine:
         if self._content_bytes > self._most or len(self._held) > 6 * self._most:
             raise Problem(
                 "too-large",
-                f"Line {number} is longer than {self._most} bytes, its escapes counted as what they say: "
-                "more than any good pair takes (max_key_bytes, max_value_bytes). Is there a newline behind "
-                "each?",
+                f"Line {number} is longer than {self._most} bytes after decoding its escapes. No valid pair "
+                "is so long (max_key_bytes, max_value_bytes). Check that each pair ends with a newline.",
                 line=number,
                 limit=self._most,
             )
@@ -187,8 +188,8 @@ class _EndLineChecker:
             if count != end.pairs:
                 problem = Problem(
                     "malformed-body",
-                    f"Line {end.number} says that {end.pairs} lines end here, and there are {count}: "
-                    "some were lost or added. Get the file again, or take this line out.",
+                    f"Line {end.number} says that {end.pairs} lines end here, but there are {count}: "
+                    "lines were lost or added. Get the file again, or remove this line.",
                     line=end.number,
                 )
                 return replace(
@@ -286,7 +287,7 @@ def _ended(document: object, place: Line) -> int:
             return int(count)
     raise Problem(
         "malformed-body",
-        f'{place} is an end line, and must be {{"end": {{"pairs": N}}}}, where N is a whole number.',
+        f'{place} is an end line. It must be {{"end": {{"pairs": N}}}}, where N is a whole number.',
         place.where(),
     )
 
@@ -334,7 +335,7 @@ def _parsed(line: bytes, place: Line) -> object:
     except TooMany:
         raise Problem(
             "malformed-body",
-            f"{place} has more values than any pair. A line is one pair, and no list of them.",
+            f"{place} has more values than any pair. A line must be one pair, not a list of pairs.",
             place.where(),
         ) from None
 

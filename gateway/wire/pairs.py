@@ -85,13 +85,13 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
         Problem: `invalid-key`.
     """
     if not isinstance(key, str):
-        raise Problem("invalid-key", f"A key must be a string, and this is {_kind(key)}.", where)
+        raise Problem("invalid-key", f"A key must be a string, but this one is {_kind(key)}.", where)
     try:
         size = len(key.encode())
     except UnicodeEncodeError as error:
         raise Problem(
             "invalid-key",
-            f"A key must be Unicode text, and character {error.start} of this one is the lone surrogate "
+            f"A key must be Unicode text, but character {error.start} of this one is the lone surrogate "
             f"U+{ord(key[error.start]):04X}: half of a \\u pair.",
             where,
         ) from error
@@ -99,14 +99,15 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
         if character in key:
             raise Problem(
                 "invalid-key",
-                f"A key may not have {json.dumps(character)} here (refused_characters): "
-                "the engine of the store cannot bear it.",
+                f"A key must not contain {json.dumps(character)} (refused_characters): "
+                "the engine of the store does not support it.",
                 where,
             )
     if size > limits.key_bytes:
         raise Problem(
             "invalid-key",
-            f"A key may have {limits.key_bytes} bytes in UTF-8, and this one has {size} (max_key_bytes).",
+            f"A key may have at most {limits.key_bytes} bytes in UTF-8, but this one has {size} "
+            "(max_key_bytes).",
             where,
             limit=limits.key_bytes,
             actual=size,
@@ -123,7 +124,8 @@ def check_value_size(size: int, limits: Limits, where: Where) -> None:
     if size > limits.value_bytes:
         raise Problem(
             "too-large",
-            f"A value may have {limits.value_bytes} bytes, and this one has {size} (max_value_bytes).",
+            f"A value may have at most {limits.value_bytes} bytes, but this one has {size} "
+            "(max_value_bytes).",
             where,
             limit=limits.value_bytes,
             actual=size,
@@ -139,8 +141,8 @@ def check_count(count: int, limits: Limits) -> None:
     if count > limits.keys:
         raise Problem(
             "too-large",
-            f"One request may hold {limits.keys} keys, and this one holds {count} (max_keys). "
-            "Send it in several.",
+            f"One request may have at most {limits.keys} keys, but this one has {count} (max_keys). "
+            "Send several requests.",
             limit=limits.keys,
             actual=count,
         )
@@ -156,8 +158,8 @@ def _parsed(body: bytes, limits: Limits) -> object:
     except TooMany:
         raise Problem(
             "too-large",
-            f"One request may hold {limits.keys} keys, and this one holds more (max_keys). "
-            "Send it in several.",
+            f"One request may have at most {limits.keys} keys, but this one has more (max_keys). "
+            "Send several requests.",
             limit=limits.keys,
         ) from None
 
@@ -177,7 +179,7 @@ def _list_of(document: object, name: str, limits: Limits) -> list[object]:
         what = f"is {_kind(value)}" if name in members else "is missing"
         raise Problem(
             "malformed-body",
-            f'The body must be {{"{name}": […]}}, and "{name}" {what}.',
+            f'The body must be {{"{name}": […]}}, but "{name}" {what}.',
             BODY.where(name if name in members else None),
         )
     check_count(len(value), limits)
@@ -188,7 +190,7 @@ def _members(value: object, known: Sequence[str], place: Place) -> dict[str, obj
     """The members of an object that has only known members, and none of them twice."""
     if not isinstance(value, tuple):
         raise Problem(
-            "malformed-body", f"{place} must be an object, and it is {_kind(value)}.", place.where()
+            "malformed-body", f"{place} must be an object, but it is {_kind(value)}.", place.where()
         )
     members = dict(value)
     if len(members) < len(value):
@@ -255,19 +257,21 @@ def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
     text = members["value"]
     if not isinstance(text, str):
         hint = (
-            " To remove a key, use delete-many; leave out what get-many did not find: "
+            " To remove a key, use delete-many. To leave out the keys that get-many did not find: "
             "jq 'del(.pairs[] | select(.value == null))'."
             if text is None
             else ""
         )
-        raise Problem("invalid-value", f"A value must be a string, and this is {_kind(text)}.{hint}", where)
+        raise Problem(
+            "invalid-value", f"A value must be a string, but this one is {_kind(text)}.{hint}", where
+        )
     if "encoding" not in members:
         try:
             value = text.encode()
         except UnicodeEncodeError as error:
             raise Problem(
                 "invalid-value",
-                f"A value must be Unicode text, and character {error.start} of this one is the lone "
+                f"A value must be Unicode text, but character {error.start} of this one is the lone "
                 f"surrogate U+{ord(text[error.start]):04X}. Send bytes that are not UTF-8 with "
                 '"encoding": "base64".',
                 where,
@@ -284,7 +288,7 @@ def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
     else:
         raise Problem(
             "invalid-value",
-            'The one known encoding is "base64"; text has no member "encoding".',
+            'The only known encoding is "base64". For text, leave out the member "encoding".',
             place.where("encoding"),
         )
     check_value_size(len(value), limits, where)
@@ -293,11 +297,11 @@ def _value(members: dict[str, object], limits: Limits, place: Place) -> bytes:
 
 def _why_no_base64(text: str, error: ValueError) -> str:
     if "\n" in text or "\r" in text:
-        return "it has line ends in it. Write it on one line: base64 -w 0."
+        return "it contains line ends. Write it on one line: base64 -w 0."
     if "-" in text or "_" in text:
-        return "it has - or _ in it, as base64url does. Write + and / for them, and pad with =: tr '_-' '/+'."
+        return "it contains - or _, as base64url does. Use + and / instead, and pad with =: tr '_-' '/+'."
     if len(text) % 4 and "=" not in text:
-        return "its length is no multiple of four. Pad it with =."
+        return "its length is not a multiple of four. Pad it with =."
     return f"{error}."
 
 

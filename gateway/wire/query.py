@@ -58,9 +58,9 @@ def malformed(name: str, rule: str) -> Problem:
 def _decoded(text: str, name: str) -> str:
     if _BAD_ESCAPE.search(text):
         raise malformed(
-            name[:MAX_QUOTED], "has a % that is not followed by two hexadecimal digits; a % itself is %25"
+            name[:MAX_QUOTED], "has a % that is not followed by two hexadecimal digits. Write %25 for a %"
         )
     try:
         return unquote_plus(text, errors="strict")
     except UnicodeDecodeError as error:
-        raise malformed(name[:MAX_QUOTED], "is not UTF-8 once it is percent-decoded") from error
+        raise malformed(name[:MAX_QUOTED], "is not UTF-8 after percent-decoding") from error

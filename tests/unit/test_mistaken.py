@@ -49,7 +49,7 @@ CASES: list[tuple[str, str, bytes, str, str]] = [
     ("set-many", NDJSON, b"[" + b",".join([ONE] * 2) + b"]", "Line 1 starts an array", "jq -c '.[]'"),
     ("set-many", NDJSON, b"[" + b",".join([ONE] * 99) + b"]", "starts an array", "jq -c '.[]'"),
     ("set-many", NDJSON, json.dumps([json.loads(LINE)], indent=2).encode(), "starts an array", "jq -c '.[]'"),
-    ("set-many", NDJSON, json.dumps(json.loads(LINE), indent=2).encode(), "goes on in the next", "jq -c ."),
+    ("set-many", NDJSON, json.dumps(json.loads(LINE), indent=2).encode(), "continues on the next", "jq -c ."),
     ("set-many", NDJSON, PAIRS.encode(), "Line 1 is a JSON body", "jq -c '.pairs[]'"),
     ("get-many", NDJSON, b'{"keys": ["a"]}', "Line 1 is a JSON body", "jq -c '.keys[] | {key: .}'"),
     ("set-many", NDJSON, ONE * 2, "Line 1 has more than one object", "--data-binary"),

@@ -376,4 +376,4 @@ def test_a_line_of_many_values_is_not_parsed() -> None:
     assert lines.items == [("a", b"b")]
     assert lines.problem is not None
     assert (lines.problem.code, lines.problem.members["line"]) == ("malformed-body", 2)
-    assert "no list" in lines.problem.detail
+    assert "not a list" in lines.problem.detail

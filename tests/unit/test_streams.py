@@ -241,7 +241,7 @@ def test_one_key_that_is_refused_does_not_stop_an_import() -> None:
     assert told["failed"] == [{"key": "a/b", "reason": "the id 'a/b' contains illegal characters"}]
     assert told["applied"] == 200
     assert "resume_line" not in told  # no line is left to be sent but the one that is named
-    assert "All other lines are applied." in told["detail"]
+    assert "All other lines were applied." in told["detail"]
     assert bucket.data.keys() == numbered(200).keys()
 
 
