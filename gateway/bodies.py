@@ -27,10 +27,10 @@ def open_body(request: Request, *types: str) -> Body:
     """
     sent = media_type_of(request)
     if sent not in types:
-        named = f"not {sent[:100]!r}" if sent else "and none is named"
+        met = f"the content-type {sent[:100]!r}" if sent else "no content-type"
         raise Problem(
             "unsupported-media-type",
-            f"The content-type of this body must be {' or '.join(types)}, {named}. "
+            f"The body has {met}. Send {' or '.join(types)}. "
             "curl sets application/json with --json, and multipart/form-data with -F.",
             headers=[("accept-post", ", ".join(types))],
         )
@@ -50,7 +50,7 @@ def open_body(request: Request, *types: str) -> Body:
             return coding.Unpacked(request.body)
     raise Problem(
         "unsupported-media-type",
-        f"The content-encoding of a body must be gzip, or none, and not {', '.join(codings)[:100]!r}.",
+        f"The body has the content-encoding {', '.join(codings)[:100]!r}. Send gzip, or none.",
         headers=[("accept-encoding", "gzip")],
     )
 
@@ -94,9 +94,8 @@ async def _chunks(request: Request, body: Body, limit: int) -> AsyncIterator[byt
 def _body_too_large(limit: int, actual: int | None = None) -> Problem:
     return Problem(
         "too-large",
-        f"This body may have {limit} bytes, and it has {actual or 'more'} (max_body_bytes). "
-        "Send it in several requests, or as "
-        f"{NDJSON}, which may be of any length.",
+        f"The body {f'has {actual} bytes' if actual else 'is too large'}; the limit is {limit} bytes "
+        f"(max_body_bytes). Send it in several requests, or as {NDJSON}, which has no limit.",
         {} if actual is None else {"actual": actual},
         limit=limit,
     )

@@ -15,12 +15,12 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class Limits:
-    """Whichever is reached first ends the reading.
+    """The limits of a lingering close. It ends when the first of them is reached.
 
     Attributes:
-        bytes: Of the rest of the body.
-        seconds: Since the answer.
-        silence: Seconds without a byte from the client.
+        bytes: The maximum size of the rest of the body.
+        seconds: The maximum time since the answer.
+        silence: The maximum time without a byte from the client, in seconds.
     """
 
     bytes: int
@@ -29,35 +29,35 @@ class Limits:
 
 
 CALLERS = Limits(1024 * MIB, 30, 5)
-"""For a caller who was let in. Such a caller may import as many bytes, which costs more than to throw them
-away, so the time is the limit that counts: 30 and 5 seconds are those of nginx (`lingering_time`,
+"""The limits for an authorized caller. Such a caller may also import that many bytes, which costs more than
+discarding them, so the time is what is limited: 30 and 5 seconds are the defaults of nginx (`lingering_time`,
 `lingering_timeout`)."""
 
 STRANGERS = Limits(128 * MIB, 10, 2)
-"""For any other caller. Clients that read nothing before they have sent everything (Python's urllib, proxies)
-see why they were refused when the whole body is within these limits: 128 MiB take 10 seconds at 100 Mbit/s.
-"""
+"""The limits for any other caller. Some clients read nothing before they have sent everything (Python's
+urllib, proxies). They see why they were refused if the whole body is within these limits: 128 MiB take 10
+seconds at 100 Mbit/s."""
 
 STRANGERS_AT_ONCE = 64
-"""The most bodies of strangers that an instance reads on at once. The connections of more are closed at once,
-and their answers may be lost."""
+"""The maximum number of bodies of strangers that an instance discards concurrently. Further connections are
+closed at once, and their answers may be lost."""
 
 STRANGERS_LEFT = 256
-"""The most silent strangers whose reads an instance may have left behind, where a host cannot cancel a read
-(Spin). Each holds a buffer of 64 KiB until the instance ends. Java's HttpClient is such a client: once it is
-refused, it keeps its connection but sends no more."""
+"""The maximum number of reads from silent strangers that an instance leaves behind, on a host that cannot
+cancel a read (Spin). Each holds a buffer of 64 KiB until the instance ends. Java's HttpClient is such a
+client: once it is refused, it keeps its connection but sends no more."""
 
-_LET_IN = frozenset({400, 413, 415, 502, 503})
+_AUTHORIZED = frozenset({400, 413, 415, 502, 503})
 
 
 def is_stranger(status: int) -> bool:
-    """Whether an answer with this status may be that to a caller who was not let in.
+    """Whether an answer with this status may have gone to a caller who was not authorized.
 
-    The statuses of `_LET_IN` are those of problems that are found after the token was. 401, 403, 404 and 405
-    are answered to anyone, before the body is looked at; and an operation that succeeds has read its body to
-    the end.
+    The problems with the statuses in `_AUTHORIZED` are found after the token was checked. 401, 403, 404 and
+    405 are answered to anyone, before the body is read. An operation that succeeds has read its body to the
+    end.
     """
-    return status not in _LET_IN
+    return status not in _AUTHORIZED
 
 
 def limits(status: int) -> Limits:

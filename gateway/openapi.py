@@ -185,8 +185,8 @@ _DETAILS: Final[dict[str, Json]] = {
         "actual": 10_001,
     },
     "unsupported-media-type": {
-        "detail": "The content-type of this body must be application/json or application/x-ndjson, and none "
-        "is named. curl sets application/json with --json, and multipart/form-data with -F."
+        "detail": "The body has no content-type. Send application/json or application/x-ndjson. "
+        "curl sets application/json with --json, and multipart/form-data with -F."
     },
     "misconfigured": {
         "detail": 'The variable anonymous has a value that is not valid: it must be "none", "read" or '

@@ -101,7 +101,7 @@ async def delete_delete_many(call: Call) -> Response:
     if await call.request.body.read():
         raise Problem(
             "malformed-body",
-            "A DELETE takes its keys from the query, and this one has a body, which would not be looked at. "
+            "The DELETE has a body, which would be ignored: its keys are those of the query. "
             f"{_delete_many(call)}",
             pointer="",
         )
@@ -205,8 +205,8 @@ async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
 def _answer_too_large(limit: int) -> Problem:
     return Problem(
         "too-large",
-        f"The answer would be larger than {limit} bytes (max_answer_bytes). Ask for fewer keys "
-        f"at a time, or for a stream: accept: {NDJSON}.",
+        f"The answer would be larger than the limit of {limit} bytes (max_answer_bytes). Request fewer keys "
+        f"at a time, or a stream: accept: {NDJSON}.",
         limit=limit,
     )
 
@@ -233,7 +233,7 @@ def _get_many_of(call: Call) -> str:
     path = call.request.path[:200]
     return (
         f'Send GET {path}?key=a&key=b, or POST {path}/get-many with the body {{"keys": ["a", "b"]}}; '
-        f"GET {path}/keys lists the keys that there are."
+        f"GET {path}/keys lists the keys of the store."
     )
 
 
