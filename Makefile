@@ -5,7 +5,7 @@
 
 PYTHON ?= python3
 
-# tools/up.py calls make again, by the name that make was called by.
+# tools/up calls make again, by the name that make was called by.
 export MAKE
 
 VENV := .venv
@@ -37,7 +37,7 @@ WIT := $(wildcard wit/*.wit)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
 
-# tools/up.py first decides which host serves, then builds the one component that this host needs.
+# tools/up first decides which host serves, then builds the one component that this host needs.
 up: check-python ## build if needed, and serve on 127.0.0.1:3000 (HOST=spin|embedded LISTEN=host:port DATA=dir)
 	@exec $(PYTHON) -m tools.up
 

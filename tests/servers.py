@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from tools.up import SPIN_OPTIONS, find_spin
+from tools.up.host import SPIN_OPTIONS, find_spin
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -34,7 +34,10 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tools import up
+from tools.up.access import ANONYMOUS
+from tools.up.errors import CannotServe
+from tools.up.host import ROOT, build
+from tools.up.plan import plan
 
 BATCH = 1_000
 """Pairs in a request: 330 KB of cities, well below what a gateway takes (10,000 keys, 16 MiB)."""
@@ -210,7 +213,7 @@ def own_gateway(environment: Mapping[str, str], console: Console) -> Iterator[st
 
     Raises:
         DemoFailed: when it does not start; with what it printed.
-        tools.up.CannotServe: when it cannot be started.
+        CannotServe: when it cannot be started.
     """
     # Nobody else can reach it and nothing of value is in it, so whatever is set for the user's own gateway,
     # this one is open.
@@ -219,13 +222,13 @@ def own_gateway(environment: Mapping[str, str], console: Console) -> Iterator[st
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="kv-batch-demo-") as directory, ExitStack() as cleanup:
         listen = f"127.0.0.1:{port}"
-        decided = up.plan(base | {"LISTEN": listen, "DATA": f"{directory}/data", up.ANONYMOUS: "write"})
-        up.build(decided.component, base)
+        decided = plan(base | {"LISTEN": listen, "DATA": f"{directory}/data", ANONYMOUS: "write"})
+        build(decided.component, base)
         console.print(decided.lines[0], highlight=False, soft_wrap=True)
         log = cleanup.enter_context((Path(directory) / "log").open("w+b"))
         host = subprocess.Popen(
             decided.command,
-            cwd=up.ROOT,
+            cwd=ROOT,
             env=decided.environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -277,7 +280,7 @@ def main() -> int:
             headers = {"authorization": f"Bearer {token}"} if token else {}
             client = cleanup.enter_context(httpx.Client(base_url=url, headers=headers, timeout=60))
             Demo(client, console).run(pairs)
-    except up.CannotServe as refusal:
+    except CannotServe as refusal:
         print(f"make demo: {refusal}", file=sys.stderr)
         return refusal.exit_code
     except DemoFailed as failure:

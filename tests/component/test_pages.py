@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from tests.servers import Server, serving
-from tools.up import Listen, allowed_hosts
+from tools.up.access import allowed_hosts
+from tools.up.listen import Listen
 
 LOOPBACK = allowed_hosts(Listen("127.0.0.1", 3000), {})
 """What `make up` sets."""

@@ -12,12 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from tools import up
+from tools.up.access import (
+    ALLOWED_HOSTS,
+    ANONYMOUS,
+    READ_TOKEN,
+    WRITE_TOKEN,
+    allowed_hosts,
+    decide_access,
+    with_dotenv,
+)
+from tools.up.data import ensure_directory
+from tools.up.errors import CannotServe
+from tools.up.host import ROOT, Spin, choose_host, find_spin
+from tools.up.listen import Listen, ensure_free, parse_listen
+from tools.up.plan import example
 
 INSTALL = "https://spinframework.dev/v4/install"
-V4_HOST = up.Listen("127.0.0.1", 3000)
-V6_HOST = up.Listen("::1", 3000)
-OPEN = up.Listen("0.0.0.0", 3000)
+V4_HOST = Listen("127.0.0.1", 3000)
+V6_HOST = Listen("::1", 3000)
+OPEN = Listen("0.0.0.0", 3000)
 
 
 def fake_spin(directory: Path, script: str) -> str:
@@ -63,31 +76,31 @@ def test_the_version_is_what_spin_prints(
 ) -> None:
     path = fake_spin(tmp_path, f"echo '{printed}'")
 
-    assert up.find_spin(path) == up.Spin(str(tmp_path / "spin"), version, usable)
+    assert find_spin(path) == Spin(str(tmp_path / "spin"), version, usable)
 
 
 def test_a_spin_that_is_no_program_or_fails_names_no_version(tmp_path: Path) -> None:
     path = fake_spin(tmp_path, "echo 'spin 4' >&2; exit 3")
-    assert up.find_spin(path) == up.Spin(str(tmp_path / "spin"))
+    assert find_spin(path) == Spin(str(tmp_path / "spin"))
 
     (tmp_path / "spin").write_bytes(b"\x7fELF\xff")
-    assert up.find_spin(path) == up.Spin(str(tmp_path / "spin"))
+    assert find_spin(path) == Spin(str(tmp_path / "spin"))
 
 
 def test_a_spin_that_waits_for_input_gets_none(tmp_path: Path) -> None:
-    assert up.find_spin(fake_spin(tmp_path, "read line; echo spin 4.1.0")).usable
+    assert find_spin(fake_spin(tmp_path, "read line; echo spin 4.1.0")).usable
 
 
 def test_without_a_spin_there_is_none(tmp_path: Path) -> None:
     (tmp_path / "spin").write_text("not executable", encoding="utf-8")
 
-    assert up.find_spin(str(tmp_path)) == up.Spin(None)
+    assert find_spin(str(tmp_path)) == Spin(None)
 
 
-NO_SPIN = up.Spin(None)
-OLD_SPIN = up.Spin("/bin/spin", "3.6.0", usable=False)
-OTHER_SPIN = up.Spin("/bin/spin")
-GOOD_SPIN = up.Spin("/bin/spin", "4.1.0", usable=True)
+NO_SPIN = Spin(None)
+OLD_SPIN = Spin("/bin/spin", "3.6.0", usable=False)
+OTHER_SPIN = Spin("/bin/spin")
+GOOD_SPIN = Spin("/bin/spin", "4.1.0", usable=True)
 
 INSTEAD = f"serving with the embedded host; for Spin itself install 4.1 or later: {INSTALL}"
 HOSTS = [
@@ -103,9 +116,9 @@ HOSTS = [
 
 @pytest.mark.parametrize(("asked", "spin", "host", "why"), HOSTS)
 def test_the_host_is_the_one_asked_for_or_spin_where_it_is_or_the_embedded_one(
-    asked: str, spin: up.Spin, host: str, why: str
+    asked: str, spin: Spin, host: str, why: str
 ) -> None:
-    assert up.choose_host(asked, spin) == (host, why)
+    assert choose_host(asked, spin) == (host, why)
 
 
 REFUSED_HOSTS = [
@@ -123,11 +136,9 @@ REFUSED_HOSTS = [
 
 
 @pytest.mark.parametrize(("asked", "spin", "exit_code", "message"), REFUSED_HOSTS)
-def test_a_host_that_cannot_be_had_is_refused(
-    asked: str, spin: up.Spin, exit_code: int, message: str
-) -> None:
-    with pytest.raises(up.CannotServe) as refusal:
-        up.choose_host(asked, spin)
+def test_a_host_that_cannot_be_had_is_refused(asked: str, spin: Spin, exit_code: int, message: str) -> None:
+    with pytest.raises(CannotServe) as refusal:
+        choose_host(asked, spin)
 
     assert str(refusal.value).startswith(message)
     assert refusal.value.exit_code == exit_code
@@ -149,7 +160,7 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("text", "listen", "url", "is_loopback"), ADDRESSES)
 def test_listen_is_an_address_and_a_port(text: str, listen: str, url: str, is_loopback: bool) -> None:
-    parsed = up.parse_listen(text)
+    parsed = parse_listen(text)
 
     assert (str(parsed), parsed.url, parsed.is_loopback) == (listen, url, is_loopback)
 
@@ -161,25 +172,25 @@ def test_listen_is_an_address_and_a_port(text: str, listen: str, url: str, is_lo
      "[::1:3000", "[]:3000", f"{'a' * 70}.example:3000", "[not an address]:3000"],
 )  # fmt: skip
 def test_any_other_listen_is_refused(text: str) -> None:
-    with pytest.raises(up.CannotServe) as refusal:
-        up.parse_listen(text)
+    with pytest.raises(CannotServe) as refusal:
+        parse_listen(text)
 
     assert str(refusal.value).startswith(f"LISTEN is {text!r}: ")
     assert refusal.value.exit_code == 2
 
 
 def test_a_taken_port_is_named_with_one_that_is_free(taken: int) -> None:
-    with pytest.raises(up.CannotServe) as refusal:
-        up.ensure_free(up.Listen("127.0.0.1", taken))
+    with pytest.raises(CannotServe) as refusal:
+        ensure_free(Listen("127.0.0.1", taken))
 
     said, other = str(refusal.value).split(": try LISTEN=")
     assert said == f"port {taken} of 127.0.0.1 is taken"
-    up.ensure_free(up.parse_listen(other))
+    ensure_free(parse_listen(other))
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(up.CannotServe, match=r"cannot listen on 192\.0\.2\.1:3000: "):
-        up.ensure_free(up.Listen("192.0.2.1", 3000))
+    with pytest.raises(CannotServe, match=r"cannot listen on 192\.0\.2\.1:3000: "):
+        ensure_free(Listen("192.0.2.1", 3000))
 
 
 def test_a_port_just_left_is_free_again() -> None:
@@ -189,19 +200,19 @@ def test_a_port_just_left_is_free_again() -> None:
             server.accept()[0].close()  # the server's side closes first, and so keeps the port waiting
             client.recv(1)
 
-    up.ensure_free(up.Listen("127.0.0.1", port))
+    ensure_free(Listen("127.0.0.1", port))
 
 
 # Who may do what
 
-READ, WRITE = {up.READ_TOKEN: "r-secret"}, {up.WRITE_TOKEN: "w-secret"}
+READ, WRITE = {READ_TOKEN: "r-secret"}, {WRITE_TOKEN: "w-secret"}
 
 
 def anonymous(scope: str) -> dict[str, str]:
-    return {up.ANONYMOUS: scope}
+    return {ANONYMOUS: scope}
 
 
-ACCESS: list[tuple[up.Listen, Mapping[str, str], str, str]] = [
+ACCESS: list[tuple[Listen, Mapping[str, str], str, str]] = [
     (V4_HOST, {}, "write", "open to every program of this machine, to no page of another site (127.0.0.1)"),
     (V6_HOST, {}, "write", "open to every program of this machine, to no page of another site (::1)"),
     (
@@ -214,7 +225,7 @@ ACCESS: list[tuple[up.Listen, Mapping[str, str], str, str]] = [
     (V4_HOST, anonymous("read"), "read", "anyone on this machine may read, as SPIN_VARIABLE_ANONYMOUS says"),
     (V4_HOST, READ, "none", "with a token"),
     (V4_HOST, WRITE, "none", "with a token"),
-    (V4_HOST, {up.READ_TOKEN: "", up.WRITE_TOKEN: ""}, "write", "open to every program of this machine"),
+    (V4_HOST, {READ_TOKEN: "", WRITE_TOKEN: ""}, "write", "open to every program of this machine"),
     (V4_HOST, WRITE | anonymous("read"), "read", "anyone on this machine may read"),
     (
         OPEN,
@@ -232,9 +243,9 @@ ACCESS: list[tuple[up.Listen, Mapping[str, str], str, str]] = [
 
 @pytest.mark.parametrize(("listen", "variables", "scope", "line"), ACCESS)
 def test_only_the_loopback_is_open_by_itself(
-    listen: up.Listen, variables: Mapping[str, str], scope: str, line: str
+    listen: Listen, variables: Mapping[str, str], scope: str, line: str
 ) -> None:
-    decided, said = up.decide_access(listen, variables)
+    decided, said = decide_access(listen, variables)
 
     assert decided == scope
     assert said.startswith(line)
@@ -250,31 +261,31 @@ def test_only_the_loopback_is_open_by_itself(
     ],
 )
 def test_opening_it_to_others_takes_a_second_word(
-    listen: up.Listen, variables: Mapping[str, str], message: str
+    listen: Listen, variables: Mapping[str, str], message: str
 ) -> None:
-    with pytest.raises(up.CannotServe) as refusal:
-        up.decide_access(listen, variables)
+    with pytest.raises(CannotServe) as refusal:
+        decide_access(listen, variables)
 
     assert message in str(refusal.value)
     assert refusal.value.exit_code == 2
 
 
-NAMES: list[tuple[up.Listen, Mapping[str, str], str]] = [
+NAMES: list[tuple[Listen, Mapping[str, str], str]] = [
     (V4_HOST, {}, "localhost, 127.0.0.1, [::1]"),
     (V6_HOST, {}, "localhost, 127.0.0.1, [::1]"),
-    (up.Listen("127.0.0.2", 3000), {}, "localhost, 127.0.0.1, [::1], 127.0.0.2"),
-    (V4_HOST, {up.ALLOWED_HOSTS: "kv.internal"}, "kv.internal"),
-    (V4_HOST, {up.ALLOWED_HOSTS: ""}, ""),
+    (Listen("127.0.0.2", 3000), {}, "localhost, 127.0.0.1, [::1], 127.0.0.2"),
+    (V4_HOST, {ALLOWED_HOSTS: "kv.internal"}, "kv.internal"),
+    (V4_HOST, {ALLOWED_HOSTS: ""}, ""),
     (OPEN, {}, ""),
-    (OPEN, {up.ALLOWED_HOSTS: "kv.example"}, "kv.example"),
+    (OPEN, {ALLOWED_HOSTS: "kv.example"}, "kv.example"),
 ]
 
 
 @pytest.mark.parametrize(("listen", "variables", "hosts"), NAMES)
 def test_the_loopback_answers_to_its_own_names(
-    listen: up.Listen, variables: Mapping[str, str], hosts: str
+    listen: Listen, variables: Mapping[str, str], hosts: str
 ) -> None:
-    assert up.allowed_hosts(listen, variables) == hosts
+    assert allowed_hosts(listen, variables) == hosts
 
 
 DOTENV = """\
@@ -290,14 +301,14 @@ OTHER=1
 def test_the_variables_of_a_dotenv_count_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(DOTENV, encoding="utf-8")
 
-    assert up.with_dotenv({"SPIN_VARIABLE_MAX_KEYS": "9", "A": "b"}, tmp_path / ".env") == {
+    assert with_dotenv({"SPIN_VARIABLE_MAX_KEYS": "9", "A": "b"}, tmp_path / ".env") == {
         "A": "b",
         "SPIN_VARIABLE_READ_TOKEN": "plain#with-a-hash",
         "SPIN_VARIABLE_WRITE_TOKEN": "with space",
         "SPIN_VARIABLE_MAX_KEYS": "9",
         "SPIN_VARIABLE_EMPTY": "",
     }
-    assert up.with_dotenv({"A": "b"}, tmp_path / "none") == {"A": "b"}
+    assert with_dotenv({"A": "b"}, tmp_path / "none") == {"A": "b"}
 
 
 JSON = '{"pairs": [{"key": "greeting", "value": "hello"}]}'
@@ -319,14 +330,14 @@ EXAMPLES = [
 def test_the_example_works_as_the_gateway_is_and_shows_no_token(
     scope: str, variables: Mapping[str, str], line: str
 ) -> None:
-    assert up.example(V4_HOST, scope, variables) == line
+    assert example(V4_HOST, scope, variables) == line
 
 
 # Where the data lies
 
 
 def test_the_directory_is_made(tmp_path: Path) -> None:
-    assert up.ensure_directory(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert ensure_directory(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert (tmp_path / "a" / "b").is_dir()
 
 
@@ -334,16 +345,16 @@ def test_the_directory_is_made(tmp_path: Path) -> None:
 def test_a_file_is_no_directory(tmp_path: Path, data: str) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(up.CannotServe, match="which is not a directory"):
-        up.ensure_directory(tmp_path / data)
+    with pytest.raises(CannotServe, match="which is not a directory"):
+        ensure_directory(tmp_path / data)
 
 
 def test_a_directory_that_cannot_be_written_is_refused() -> None:
     # Nobody may write there, not even root, whom the permissions of a directory would not stop.
     if not Path("/proc/self").is_dir():
         pytest.skip("needs a file system that nobody can write: /proc")
-    with pytest.raises(up.CannotServe, match="DATA is /proc/kv-batch, where nothing can be written"):
-        up.ensure_directory(Path("/proc/kv-batch"))
+    with pytest.raises(CannotServe, match="DATA is /proc/kv-batch, where nothing can be written"):
+        ensure_directory(Path("/proc/kv-batch"))
 
 
 # All of it, as a program. The fake Spin says what it was given, the fake make what it was asked for.
@@ -364,7 +375,7 @@ def run_up(
     }
     return subprocess.run(
         [sys.executable, "-m", "tools.up"],
-        cwd=up.ROOT,
+        cwd=ROOT,
         env=environment | variables,
         capture_output=True,
         text=True,
@@ -420,7 +431,7 @@ ONE_LINE = [
     ({"HOST": "both"}, 2, "make up: HOST is 'both'"),
     ({"LISTEN": "3000"}, 2, "make up: LISTEN is '3000'"),
     ({"DATA": str(Path(__file__))}, 1, f"make up: DATA is {Path(__file__)}, which is not a directory"),
-    ({"LISTEN": "0.0.0.0:3000", up.ANONYMOUS: "read"}, 2, "make up: SPIN_VARIABLE_ANONYMOUS=read would let"),
+    ({"LISTEN": "0.0.0.0:3000", ANONYMOUS: "read"}, 2, "make up: SPIN_VARIABLE_ANONYMOUS=read would let"),
     ({"MAKE": "/nowhere/make"}, 1, "make up: there is no make on PATH"),
 ]
 
@@ -461,7 +472,7 @@ while :; do sleep 0.05; done"""
     (tmp_path / "make").symlink_to("/bin/true")
     with subprocess.Popen(
         [sys.executable, "-m", "tools.up"],
-        cwd=up.ROOT,
+        cwd=ROOT,
         env={
             "PATH": fake_spin(tmp_path / "bin", spin),
             "MAKE": str(tmp_path / "make"),

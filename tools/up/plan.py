@@ -1,0 +1,79 @@
+"""All that `make up` decides before anything is built, and what it prints of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.up.access import (
+    ALLOWED_HOSTS,
+    ANONYMOUS,
+    READ_TOKEN,
+    WRITE_TOKEN,
+    allowed_hosts,
+    decide_access,
+    with_dotenv,
+)
+from tools.up.data import DEFAULT_DATA, ensure_directory, where_data_lies
+from tools.up.host import ROOT, choose_component, choose_host, command_line, find_spin
+from tools.up.listen import DEFAULT_LISTEN, Listen, ensure_free, parse_listen
+
+EXAMPLE_BODY = '{"pairs": [{"key": "greeting", "value": "hello"}]}'
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is decided before anything is built.
+
+    Attributes:
+        component: The file that the host runs, relative to the project: a target of the Makefile.
+        command: The host with its arguments, to be run in the project's directory.
+        environment: The host's environment.
+        lines: What the user is told.
+    """
+
+    component: str
+    command: list[str]
+    environment: dict[str, str]
+    lines: list[str]
+
+
+def plan(environment: Mapping[str, str]) -> Plan:
+    """Decide how to serve, and make sure that it can be done.
+
+    Raises:
+        CannotServe: with the reason.
+    """
+    variables = with_dotenv(environment, ROOT / ".env")
+    listen = parse_listen(variables.get("LISTEN") or DEFAULT_LISTEN)
+    spin = find_spin(variables.get("PATH"))
+    host, why = choose_host(variables.get("HOST", ""), spin)
+    anonymous, access = decide_access(listen, variables)
+    ensure_free(listen)
+    data = ensure_directory(Path(variables.get("DATA") or ROOT / DEFAULT_DATA).expanduser())
+
+    variables[ANONYMOUS] = anonymous
+    variables[ALLOWED_HOSTS] = allowed_hosts(listen, variables)
+    component = choose_component(host)
+    return Plan(
+        component=component,
+        command=command_line(host, spin, component, listen, data),
+        environment=variables,
+        lines=[
+            f"host:    {why}",
+            f"data:    {where_data_lies(host, data, variables)}",
+            f"access:  {access}",
+            f"try:     {example(listen, anonymous, variables)}",
+        ],
+    )
+
+
+def example(listen: Listen, anonymous: str, variables: Mapping[str, str]) -> str:
+    """A line of shell that works with this gateway as it is. It names a token's variable, never the token."""
+    token = WRITE_TOKEN if variables.get(WRITE_TOKEN) else READ_TOKEN if variables.get(READ_TOKEN) else ""
+    writes = anonymous == "write" or token == WRITE_TOKEN
+    bearer = f'-H "Authorization: Bearer ${token}" ' if token and anonymous != "write" else ""
+    if writes:
+        return f"curl --json '{EXAMPLE_BODY}' {bearer}{listen.url}/v1/default/set-many"
+    return f"curl {bearer}'{listen.url}/v1/default?key=greeting'"
