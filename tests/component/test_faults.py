@@ -1,6 +1,6 @@
 """The compiled component over a store that fails as stores do: what it says over HTTP is always true.
 
-The schedules and the model are those of the native tests (tests/faults.py). What is new here is all that lies
+The schedules and the model are those of the native tests (tests/faults). What is new here is all that lies
 between the contract and a client: the host's functions, the guest's adapter, the routes and the problems.
 """
 
@@ -14,18 +14,10 @@ from hypothesis import given, note, settings
 
 from embedded.component import Component
 from tests.exchanges import Exchange
-from tests.faults import (
-    BUSY,
-    RESET,
-    STRANGER,
-    FaultyStore,
-    Model,
-    Operation,
-    Outcome,
-    Schedule,
-    Seen,
-    schedules,
-)
+from tests.faults.model import Model
+from tests.faults.schedule import BUSY, RESET, STRANGER, Operation, Schedule, schedules
+from tests.faults.seen import Outcome, Seen
+from tests.faults.store import FaultyStore
 from tests.servers import ROOT
 
 

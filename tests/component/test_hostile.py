@@ -22,7 +22,10 @@ from hypothesis import strategies as st
 from gateway.linger import STRANGERS
 from tests.component.test_log import line_of
 from tests.conftest import FIGURES
-from tests.hostile import CORPUS, SENTINEL, SPICES, VALID, answers, whole
+from tests.hostile.answers import answers, whole
+from tests.hostile.corpus import CORPUS
+from tests.hostile.fuzz import SPICES, VALID
+from tests.hostile.requests import SENTINEL
 from tests.servers import Server, serving
 
 FUZZED = int(os.environ.get("FUZZ", "1500"))

@@ -15,7 +15,8 @@ from hypothesis import given, note, settings
 from kv_batch.batch import delete_many, get_many, set_many
 from kv_batch.bucket import BatchReads, Bucket, Learned, Limit
 from kv_batch.errors import BatchFailed, StoreError
-from tests.faults import (
+from tests.faults.model import Model
+from tests.faults.schedule import (
     BUSY,
     DENIED,
     GONE,
@@ -24,16 +25,12 @@ from tests.faults import (
     STRANGER,
     THROTTLED,
     Fault,
-    FaultyBucket,
-    FaultyStore,
-    Model,
     Operation,
-    Outcome,
-    Refusal,
     Schedule,
-    Seen,
     schedules,
 )
+from tests.faults.seen import Outcome, Seen
+from tests.faults.store import FaultyBucket, FaultyStore, Refusal
 
 Result = TypeVar("Result")
 

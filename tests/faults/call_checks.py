@@ -1,0 +1,110 @@
+"""Checks of the calls that an operation made, and of what was learned from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kv_batch.bucket import SMALLEST_LIMIT, Limit
+from tests.faults.schedule import ANY_NUMBER
+from tests.faults.seen import Seen
+
+MOST_WHILE_DOWN = 25
+"""Calls that one operation may make to a store that is down: a path of halves, and its leaves."""
+
+MOST_RETRIES = 15
+"""Calls in a row that a busy store may get, whose pauses add up to the RETRY_SECONDS of an operation."""
+
+
+def fit_for_the_host(seen: Seen) -> Iterator[str]:
+    """What no backend may be sent."""
+    names = {"get", "get_many"} if seen.reads else {seen.operation.name}
+    for number, call in enumerate(each for each in seen.calls if seen.reads or not each.probes):
+        at = f"call {number}, {call.name} of {len(call.keys)} keys,"
+        if call.name not in names:
+            yield f"{at} is none that {seen.operation.name} needs"
+        if not call.keys:
+            yield f"{at} holds no key"
+        if len(set(call.keys)) < len(call.keys):
+            yield f"{at} holds a key twice"
+        if not seen.distinct.issuperset(call.keys):
+            yield f"{at} holds a key that the batch does not"
+        if call.name == "get_many" and len(call.keys) == 1:
+            yield f"{at} reads one key as a batch, which kills the host on Redis"
+        if seen.most is not None and call.name != "get" and len(call.keys) > seen.most:
+            yield f"{at} is larger than the limit of {seen.most} that was learned"
+
+
+def not_sent_again(seen: Seen) -> Iterator[str]:
+    """A call that failed is made again in parts, unless the store was only busy."""
+    refused: set[tuple[str, ...]] = set()
+    for number, call in enumerate(seen.calls):
+        if (call.name, *call.keys) in refused:
+            yield f"call {number}, {call.name} of {len(call.keys)} keys, was sent again unchanged"
+        if call.busy:
+            refused.clear()  # the store may take now what it did not take then
+        elif not call.worked:
+            refused.add((call.name, *call.keys))
+
+
+def bounded(seen: Seen) -> Iterator[str]:
+    """How many calls an operation may take of n keys.
+
+    A store that is down gets MOST_WHILE_DOWN. A read takes a call a key at the most, one more for each
+    two that must be told apart, and a path of halves. A write that nothing disturbs takes n / limit; each
+    failed call of several keys brings two more (and the rest of a limit that it teaches); and of those
+    there is one path of halves for each key that fails alone, one for a limit and two more calls that show
+    it again, and two for a passing fault. After the 1st, 2nd, 4th … failure in a row of a key alone there are
+    two more calls: they show whether the store takes writes. A busy store is asked MOST_RETRIES times in a
+    row, and then in smaller calls, which grow again as they are taken.
+    """
+    count, calls = len(seen.distinct), len(seen.calls)
+    path = count.bit_length() + 1
+    down = sum(call.down for call in seen.calls)
+    if down > MOST_WHILE_DOWN:
+        yield f"{down} calls to a store that is down"
+    in_a_row = 0
+    for call in seen.calls:
+        in_a_row = in_a_row + 1 if call.busy else 0
+        if in_a_row > MOST_RETRIES:
+            yield f"{in_a_row} calls in a row to a store that is busy"
+            break
+    if seen.reads:
+        # Single keys are read side by side: where the store was busy for one, all of these are read again.
+        read = [call.keys[0] for call in seen.calls if call.name == "get" and call.worked]
+        again = len(read) - len(set(read)) if seen.busy else 0
+        if calls - again > 1.5 * count + path + 2 + 3 * seen.busy:
+            yield f"{calls} calls to read {count} keys"
+        return
+    several = sum(len(call.keys) > 1 and not call.busy for call in seen.failed_calls)
+    tests = 2 * len(seen.failed_alone)
+    whole = -(-count // (seen.most or SMALLEST_LIMIT))
+    most = whole + 2 * several + 2 * (count // SMALLEST_LIMIT + 1) if several else whole
+    most += tests + 3 * seen.busy
+    if calls > most:
+        yield f"{calls} calls to write {count} keys, of which {several} failed: {most} would do"
+    most = (len(seen.failed_alone) + 1) * path + 2 + 2 * seen.passing + seen.busy
+    if seen.limit >= SMALLEST_LIMIT and several > most:
+        yield f"{several} failed calls of several keys, where {most} show what {count} keys are about"
+
+
+def learned_well(seen: Seen) -> Iterator[str]:
+    """What is learned is what was shown: a failure alone shows nothing."""
+    if seen.learned is None:
+        return
+    limits: list[Limit] = [getattr(each, seen.operation.name) for each in seen.learned]
+    before, after = (limit.most for limit in limits)
+    expired = limits[0].size(seen.now) > before
+    if after < SMALLEST_LIMIT or (after > before and not expired):
+        yield f"learned a limit of {after} after one of {before}"
+    refusals = sum(len(call.keys) > after and call.made for call in seen.failed_calls)
+    if after < before and refusals < (2 if limits[0] == Limit(before) else 1):
+        yield f"learned a limit of {after} from {refusals} refused calls"
+    if not seen.reads and not seen.passing and seen.limit == ANY_NUMBER and after < before:
+        yield f"learned a limit of {after} from keys that are refused by themselves"
+    knew, knows = (each.batch_reads.work for each in seen.learned)
+    worked = {call.name for call in seen.calls if call.worked}
+    if knew is not knows is False and (knew or "get_many" in worked or "get" not in worked):
+        yield "learned that batch reads never work, where one did, or no read does"
+    refused = seen.learned[0].batch_reads.refusals + sum(len(call.keys) > 1 for call in seen.failed_calls)
+    if knew is not knows is False and refused < 2:
+        yield "learned that batch reads never work from one that failed"

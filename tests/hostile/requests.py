@@ -1,0 +1,49 @@
+"""Requests as bytes, head and body, for the corpus and the fuzzer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SENTINEL = "sentinel"
+"""A key that no request below may touch, though some of them try."""
+
+STEAL = f"DELETE /v1/default?key={SENTINEL} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+"""A request that is hidden in the body of another."""
+
+JSON = "content-type: application/json"
+NDJSON = "content-type: application/x-ndjson"
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """A request.
+
+    Attributes:
+        name: What it tries.
+        data: All of it, head and body.
+    """
+
+    name: str
+    data: bytes
+
+
+def request(line: str | bytes, *headers: str | bytes, body: bytes = b"", length: bool = True) -> bytes:
+    """A request, with the length of its body unless that is left out."""
+    fields = [line, "host: localhost", *headers]
+    if length and body:
+        fields.append(f"content-length: {len(body)}")
+    top = b"\r\n".join(each.encode() if isinstance(each, str) else each for each in fields)
+    return top + b"\r\n\r\n" + body
+
+
+def post(operation: str, body: bytes, *headers: str) -> bytes:
+    return request(f"POST /v1/default/{operation} HTTP/1.1", *(headers or (JSON,)), body=body)
+
+
+KEYS = b'{"keys": ["a"]}'
+CHUNKED = "transfer-encoding: chunked"
+
+
+def chunked(body: bytes, *headers: str) -> bytes:
+    line = "POST /v1/default/get-many HTTP/1.1"
+    return request(line, JSON, *(headers or (CHUNKED,)), body=body, length=False)
