@@ -21,7 +21,7 @@ from wasmtime.component import Func, Linker
 from embedded import values
 from embedded.imports import Exchange, Imports, Stores, raise_if, under_way
 
-GATEWAY = "kv-batch:gateway/gateway@0.1.0"
+GATEWAY_EXPORT = "kv-batch:gateway/gateway@0.1.0"
 
 REQUESTS = 1_000
 """Requests after which an instance is replaced: its memory only ever grows. Spin does so after 128."""
@@ -84,7 +84,7 @@ class Instance:
     def __init__(self, store: Store, linker: Linker, compiled: Compiled) -> None:
         self._store = store
         self._instance = linker.instantiate(store, compiled)
-        gateway = self._instance.get_export_index(store, GATEWAY)
+        gateway = self._instance.get_export_index(store, GATEWAY_EXPORT)
         handle = self._instance.get_export_index(store, "handle", gateway)
         function = handle and self._instance.get_func(store, handle)
         if not isinstance(function, Func):

@@ -21,7 +21,7 @@ from kv_batch.wit import Wit, WitBucket, open_bucket
 CHUNK_BYTES = 256 * 1024
 """The most that one write of an answer's body takes."""
 
-MAX_CALL_BYTES = 1024 * 1024
+MAX_TRANSFER_BYTES = 1024 * 1024
 """Bytes of values that go out in one call; a larger value goes in pieces (wit/world.wit, large-value)."""
 
 Result = TypeVar("Result")
@@ -59,12 +59,12 @@ class EmbeddedBatch:
         together: list[tuple[str, bytes]] = []
         size = 0
         for key, value in pairs:
-            if len(value) > MAX_CALL_BYTES:
-                for start in range(0, len(value), MAX_CALL_BYTES):
-                    large_value.append(value[start : start + MAX_CALL_BYTES].decode("latin-1"))
+            if len(value) > MAX_TRANSFER_BYTES:
+                for start in range(0, len(value), MAX_TRANSFER_BYTES):
+                    large_value.append(value[start : start + MAX_TRANSFER_BYTES].decode("latin-1"))
                 large_value.set(bucket.raw, key)
                 continue
-            if together and size + len(value) > MAX_CALL_BYTES:
+            if together and size + len(value) > MAX_TRANSFER_BYTES:
                 batch.set_many(bucket.raw, together)
                 together, size = [], 0
             together.append((key, value))

@@ -11,7 +11,7 @@ import h11
 
 from tests.servers import Server
 
-PATIENCE = 10.0
+ANSWER_TIMEOUT = 10.0
 """Seconds that a server has to begin an answer, before our half of the connection is closed."""
 
 
@@ -50,7 +50,7 @@ def answers(server: Server, data: bytes) -> list[int]:
         except OSError:
             pass  # refused before it was all sent: the answer may still be there
         try:
-            if not select.select([connection], [], [], PATIENCE)[0]:
+            if not select.select([connection], [], [], ANSWER_TIMEOUT)[0]:
                 connection.shutdown(socket.SHUT_WR)  # it waits for more: there is none
             while chunk := connection.recv(65_536):
                 told += chunk

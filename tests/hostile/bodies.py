@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from itertools import chain
 
-from tests.hostile.requests import JSON, KEYS, NDJSON, STEAL, post
+from tests.hostile.requests import AS_JSON, AS_NDJSON, KEYS, STEAL, post
 
 BROKEN_JSON = [
     b"[1,]", b"[,1]", b"[1,,2]", b"[", b"]", b"[1", b"[1 2]", b"[]]", b"[][]", b"[1}", b"[\x00]", b"[*]",
@@ -47,8 +47,8 @@ def bodies() -> dict[str, bytes]:
         told[f"JSON {name}"] = post("get-many", text)
         told[f"JSON key {name}"] = post("get-many", b'{"keys": [' + text + b"]}")
         told[f"JSON pair {name}"] = post("set-many", b'{"pairs": [{"key": "odd", "value": ' + text + b"}]}")
-        told[f"line {name}"] = post("get-many", b'{"key": "a"}\n' + text + b'\n{"key": "b"}\n', NDJSON)
-        told[f"pair line {name}"] = post("set-many", b'{"key": "odd", "value": ' + text + b"}", NDJSON)
+        told[f"line {name}"] = post("get-many", b'{"key": "a"}\n' + text + b'\n{"key": "b"}\n', AS_NDJSON)
+        told[f"pair line {name}"] = post("set-many", b'{"key": "odd", "value": ' + text + b"}", AS_NDJSON)
     return told
 
 
@@ -94,19 +94,19 @@ def packed() -> dict[str, bytes]:
     bomb = gzip.compress(bytes(100_000_000), 9)
     lines = gzip.compress(b'{"key": "' + b"a" * 100_000_000, 9)
     return {
-        "a JSON bomb": post("get-many", bomb, JSON, coding),
-        "an NDJSON bomb": post("get-many", bomb, NDJSON, coding),
-        "one line of 100 MB": post("set-many", lines, NDJSON, coding),
+        "a JSON bomb": post("get-many", bomb, AS_JSON, coding),
+        "an NDJSON bomb": post("get-many", bomb, AS_NDJSON, coding),
+        "one line of 100 MB": post("set-many", lines, AS_NDJSON, coding),
         "a form bomb": post("set-many", bomb, "content-type: multipart/form-data; boundary=b", coding),
-        "a bomb in a bomb": post("get-many", gzip.compress(bomb), JSON, coding),
-        "10,000 members": post("get-many", gzip.compress(b"") * 10_000, JSON, coding),
-        "no gzip": post("get-many", KEYS, JSON, coding),
-        "half of it": post("get-many", gzip.compress(KEYS)[:20], JSON, coding),
-        "more behind it": post("get-many", gzip.compress(KEYS) + STEAL, JSON, coding),
-        "a wrong sum": post("get-many", gzip.compress(KEYS)[:-8] + bytes(8), JSON, coding),
+        "a bomb in a bomb": post("get-many", gzip.compress(bomb), AS_JSON, coding),
+        "10,000 members": post("get-many", gzip.compress(b"") * 10_000, AS_JSON, coding),
+        "no gzip": post("get-many", KEYS, AS_JSON, coding),
+        "half of it": post("get-many", gzip.compress(KEYS)[:20], AS_JSON, coding),
+        "more behind it": post("get-many", gzip.compress(KEYS) + STEAL, AS_JSON, coding),
+        "a wrong sum": post("get-many", gzip.compress(KEYS)[:-8] + bytes(8), AS_JSON, coding),
         "gzip of gzip, said twice": post(
-            "get-many", gzip.compress(gzip.compress(KEYS)), JSON, "content-encoding: gzip, gzip"
+            "get-many", gzip.compress(gzip.compress(KEYS)), AS_JSON, "content-encoding: gzip, gzip"
         ),
-        "deflate": post("get-many", KEYS, JSON, "content-encoding: deflate"),
-        "br": post("get-many", KEYS, JSON, "content-encoding: br"),
+        "deflate": post("get-many", KEYS, AS_JSON, "content-encoding: deflate"),
+        "br": post("get-many", KEYS, AS_JSON, "content-encoding: br"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile.requests import CHUNKED, JSON, KEYS, NDJSON, STEAL, chunked, request
+from tests.hostile.requests import AS_JSON, AS_NDJSON, CHUNKED, KEYS, STEAL, chunked, request
 
 
 def smuggling() -> dict[str, bytes]:
@@ -11,15 +11,15 @@ def smuggling() -> dict[str, bytes]:
     hidden = b"0\r\n\r\n" + STEAL
     lengths = ["+15", "-15", "1e1", "0x0f", "15 15", "15, 16", "", " ", "9" * 40, "15;", "\x0b15"]
     return {
-        "length and chunked": request(line, JSON, f"content-length: {len(hidden)}", CHUNKED, body=hidden),
+        "length and chunked": request(line, AS_JSON, f"content-length: {len(hidden)}", CHUNKED, body=hidden),
         "length of the hidden, chunked": request(
-            line, JSON, "content-length: 4", CHUNKED, body=b"5c\r\n" + STEAL, length=False
+            line, AS_JSON, "content-length: 4", CHUNKED, body=b"5c\r\n" + STEAL, length=False
         ),
         "two lengths": request(
-            line, JSON, "content-length: 15", "content-length: 0", body=KEYS, length=False
+            line, AS_JSON, "content-length: 15", "content-length: 0", body=KEYS, length=False
         ),
         "the same length twice": request(
-            line, JSON, "content-length: 15", "content-length: 15", body=KEYS, length=False
+            line, AS_JSON, "content-length: 15", "content-length: 15", body=KEYS, length=False
         ),
         "chunked twice": chunked(b"f\r\n" + KEYS + b"\r\n" + hidden, CHUNKED, CHUNKED),
         "chunked and identity": chunked(hidden, "transfer-encoding: chunked, identity"),
@@ -28,12 +28,12 @@ def smuggling() -> dict[str, bytes]:
         "a folded header": chunked(b"0\r\n\r\n", "transfer-encoding:\r\n chunked"),
         "a tab for a space": chunked(b"0\r\n\r\n", "transfer-encoding:\tchunked"),
         "a vertical tab": chunked(hidden, "transfer-encoding: \x0bchunked"),
-        "HTTP/1.0 and chunked": request("POST /v1/default/get-many HTTP/1.0", JSON, CHUNKED, body=hidden),
+        "HTTP/1.0 and chunked": request("POST /v1/default/get-many HTTP/1.0", AS_JSON, CHUNKED, body=hidden),
         "a body for GET": request("GET /v1/default?key=a HTTP/1.1", body=STEAL),
         "a body for HEAD": request("HEAD /v1/default?key=a HTTP/1.1", body=STEAL),
         **{
             f"length {length!r:.10}": request(
-                line, JSON, f"content-length: {length}", body=KEYS, length=False
+                line, AS_JSON, f"content-length: {length}", body=KEYS, length=False
             )
             for length in lengths
         },
@@ -60,14 +60,14 @@ def cut_short() -> dict[str, bytes]:
     pairs = b'{"pairs": [{"key": "cut", "value": "1"}]}'
     return {
         "10 GB are said to come": request(
-            line, JSON, "content-length: 10000000000", body=pairs, length=False
+            line, AS_JSON, "content-length: 10000000000", body=pairs, length=False
         ),
-        "more is said to come": request(line, JSON, "content-length: 1000", body=pairs, length=False),
+        "more is said to come": request(line, AS_JSON, "content-length: 1000", body=pairs, length=False),
         "lines, and more is said to come": request(
-            line, NDJSON, "content-length: 1000", body=b'{"key": "cut-line"', length=False
+            line, AS_NDJSON, "content-length: 1000", body=b'{"key": "cut-line"', length=False
         ),
-        "no last chunk": request(line, JSON, CHUNKED, body=b"29\r\n" + pairs + b"\r\n", length=False),
-        "half a chunk": request(line, JSON, CHUNKED, body=b"ff\r\n" + pairs, length=False),
+        "no last chunk": request(line, AS_JSON, CHUNKED, body=b"29\r\n" + pairs + b"\r\n", length=False),
+        "half a chunk": request(line, AS_JSON, CHUNKED, body=b"ff\r\n" + pairs, length=False),
         "a form": request(
             line,
             "content-type: multipart/form-data; boundary=b",

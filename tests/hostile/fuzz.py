@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 
-from tests.hostile.requests import KEYS, NDJSON, chunked, post, request
+from tests.hostile.requests import AS_NDJSON, KEYS, chunked, post, request
 
 VALID = [
     request("GET /v1/default?key=a&key=b&encoding=base64 HTTP/1.1", "accept: application/json;q=0.5, */*"),
@@ -21,10 +21,10 @@ VALID = [
     post(
         "set-many",
         b'{"key": "fuzz", "value": "1"}\r\n\n{"key":"b","value":"","encoding":"base64"}\n',
-        NDJSON,
+        AS_NDJSON,
     ),
-    post("get-many", b'{"key": "fuzz"}\n{"key": "b", "value": null}', NDJSON),
-    post("delete-many", gzip.compress(b'{"key": "fuzz"}\n', mtime=0), NDJSON, "content-encoding: gzip"),
+    post("get-many", b'{"key": "fuzz"}\n{"key": "b", "value": null}', AS_NDJSON),
+    post("delete-many", gzip.compress(b'{"key": "fuzz"}\n', mtime=0), AS_NDJSON, "content-encoding: gzip"),
     post(
         "set-many",
         b'--b\r\ncontent-disposition: form-data; name="fuzz"; filename="x"\r\n\r\nvalue\r\n--b--\r\n',

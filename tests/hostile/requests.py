@@ -10,8 +10,8 @@ SENTINEL = "sentinel"
 STEAL = f"DELETE /v1/default?key={SENTINEL} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
 """A request that is hidden in the body of another."""
 
-JSON = "content-type: application/json"
-NDJSON = "content-type: application/x-ndjson"
+AS_JSON = "content-type: application/json"
+AS_NDJSON = "content-type: application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def request(line: str | bytes, *headers: str | bytes, body: bytes = b"", length:
 
 
 def post(operation: str, body: bytes, *headers: str) -> bytes:
-    return request(f"POST /v1/default/{operation} HTTP/1.1", *(headers or (JSON,)), body=body)
+    return request(f"POST /v1/default/{operation} HTTP/1.1", *(headers or (AS_JSON,)), body=body)
 
 
 KEYS = b'{"keys": ["a"]}'
@@ -46,4 +46,4 @@ CHUNKED = "transfer-encoding: chunked"
 
 def chunked(body: bytes, *headers: str) -> bytes:
     line = "POST /v1/default/get-many HTTP/1.1"
-    return request(line, JSON, *(headers or (CHUNKED,)), body=body, length=False)
+    return request(line, AS_JSON, *(headers or (CHUNKED,)), body=body, length=False)
