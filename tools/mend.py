@@ -1,13 +1,13 @@
-"""Mend a component that componentize-py has made: `python -m tools.mend FILE.wasm`, in place.
+"""Fix a memory leak in a component that componentize-py has compiled: `python -m tools.mend FILE.wasm`.
 
-componentize-py 0.25.1 copies each `list<u8>` that the guest hands to its host, and never frees the copy: a
-component that writes values grows by every byte of them until its instance ends. The function that copies is
-`wit_dylib_pop_list` of its runtime. It is wrapped here so that what it has copied is given to
-`wit_dylib_dealloc_bytes` of the same module, which frees it when the call is over, as that runtime does with
-lists of any other type (docs/decisions/0007-mended-component.md).
+The file is changed in place. componentize-py 0.25.1 copies each `list<u8>` that the guest passes to its host,
+and never frees the copy: the memory of a component that writes values grows by all their bytes, until the
+instance ends. The function that copies is `wit_dylib_pop_list` of its runtime. This program wraps that
+function: the wrapper passes the copy to `wit_dylib_dealloc_bytes` of the same module, which frees the copy
+after the call, as the runtime does for lists of any other type (docs/decisions/0007-mended-component.md).
 
 Three sections of one core module change (WebAssembly core specification 2.0, section 5.5): a function is
-added, and one export names it.
+added, and one export refers to it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 KNOWN = {"0.25.1"}
-"""The versions of componentize-py known to need this: one that frees by itself must not be mended."""
+"""The versions of componentize-py that need the fix. A version that frees the copies must not get it."""
 
 POP, FREE = b"wit_dylib_pop_list", b"wit_dylib_dealloc_bytes"
 
@@ -34,37 +34,37 @@ FUNCTION = 0
 
 
 class CannotMend(Exception):
-    """The component is not what it was expected to be."""
+    """The component does not have the expected structure."""
 
 
 @dataclass
 class Section:
-    """One section of a binary, core module or component: its id and what follows its size."""
+    """One section of a core module or a component: its id and its contents, without the size."""
 
     id: int
     data: bytes
 
 
 def mend(component: bytes) -> bytes:
-    """The component, with the copies of its runtime freed.
+    """Return the component with a runtime that frees its copies.
 
     Raises:
-        CannotMend: it has no such runtime, or more than one.
+        CannotMend: the component has no such runtime, or more than one.
     """
     sections = list(_sections(component))
     runtimes = [
         section for section in sections if section.id == CORE_MODULE and _exports(section.data).get(POP)
     ]
     if len(runtimes) != 1:
-        raise CannotMend(f"{len(runtimes)} of its core modules export {POP.decode()}, and 1 should")
+        raise CannotMend(f"{len(runtimes)} of its core modules export {POP.decode()}; expected exactly 1")
     runtimes[0].data = _wrapped(runtimes[0].data)
     return component[:8] + b"".join(map(_written, sections))
 
 
 def _wrapped(module: bytes) -> bytes:
-    """The runtime, whose export POP is a new function around the old one."""
+    """The runtime with a new function as its export POP, which calls the old one."""
     every = list(_sections(module))
-    sections = {section.id: section for section in every}  # custom ones may repeat, and none is needed
+    sections = {section.id: section for section in every}  # custom sections may repeat; none is needed here
     exports = _exports(module)
     imported = sum(kind == FUNCTION for kind in _import_kinds(sections[IMPORTS].data))
     types, bodies = sections[FUNCTIONS], sections[CODE]
@@ -74,7 +74,7 @@ def _wrapped(module: bytes) -> bytes:
     pop_type = functions[old - imported]
     new = imported + count
 
-    # (context, type, &pointer) -> length: the copy's pointer is stored, or 0 where there is no copy.
+    # (context, type, &pointer) -> length. The pointer of the copy is stored, or 0 if there is no copy.
     body = (
         bytes([1, 1, 0x7F])  # one local of type i32: the length
         + bytes([0x20, 0, 0x20, 1, 0x20, 2, 0x10]) + _leb(old) + bytes([0x21, 3])  # length = old(…)
@@ -92,7 +92,7 @@ def _wrapped(module: bytes) -> bytes:
 
 
 def _exports(module: bytes) -> dict[bytes, int]:
-    """The functions that a core module exports: name to index."""
+    """The functions that a core module exports: their indices by name."""
     exports: dict[bytes, int] = {}
     for section in _sections(module):
         if section.id == EXPORTS:
@@ -116,16 +116,16 @@ def _import_kinds(data: bytes) -> Iterator[int]:
         at += 1
         if kind == FUNCTION:
             _, at = _number(data, at)
-        elif kind == 3:  # a global: its type, and whether it may change
+        elif kind == 3:  # a global: its type and its mutability
             at += 2
-        elif kind in (1, 2):  # a table has the type of its elements; both have limits
+        elif kind in (1, 2):  # a table: the element type and limits; a memory: limits
             at += kind == 1
             bounded = data[at] & 1
             _, at = _number(data, at + 1)
             if bounded:
                 _, at = _number(data, at)
         else:
-            raise CannotMend(f"an import of the unknown kind {kind}")
+            raise CannotMend(f"an import has the unknown kind {kind}")
         yield kind
 
 
@@ -174,21 +174,21 @@ def _leb(number: int) -> bytes:
 
 
 def main() -> int:
-    """Mends the component that is named, or says why not."""
+    """Fix the component that the command line names. Returns the exit code."""
     file = Path(sys.argv[1])
     installed = version("componentize-py")
     if installed not in KNOWN:
         print(
-            f"componentize-py is {installed}, and tools/mend.py knows {', '.join(sorted(KNOWN))}. See "
-            "whether its runtime/src/lib.rs frees what maybe_pop_list copies: if so, mend no more; if not, "
-            "add the version.",
+            f"componentize-py is {installed}, but tools/mend.py supports {', '.join(sorted(KNOWN))}. Check "
+            "whether its runtime/src/lib.rs frees what maybe_pop_list copies. If so, stop using "
+            "tools/mend.py; if not, add the version to KNOWN.",
             file=sys.stderr,
         )
         return 1
     try:
         mended = mend(file.read_bytes())
     except (CannotMend, IndexError, KeyError) as error:
-        print(f"{file} cannot be mended: {error!r}", file=sys.stderr)
+        print(f"cannot fix {file}: {error!r}", file=sys.stderr)
         return 1
     file.write_bytes(mended)
     return 0

@@ -1,4 +1,4 @@
-"""The mended component: what changes in it, and that what cannot be mended is left alone."""
+"""The fix of a compiled component: what it changes, and which files it leaves alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RUNTIME = """
   (import "env" "__stack_pointer" (global (mut i32)))
   (import "env" "table" (table 1 funcref))
   (import "host" "freed" (func $freed (param i32 i32 i32 i32 i32)))
-  ;; A list whose type is 1 is copied to address 640 and has 5 elements; of any other there is no copy.
+  ;; A list of type 1 is copied to address 640 and has 5 elements. A list of any other type is not copied.
   (func (export "wit_dylib_pop_list") (param i32 i32 i32) (result i32)
     (i32.store (local.get 2) (select (i32.const 640) (i32.const 0) (i32.eq (local.get 1) (i32.const 1))))
     (i32.const 5))
@@ -26,7 +26,7 @@ RUNTIME = """
 
 
 def component(*modules: bytearray) -> bytes:
-    """The least component with these core modules in it."""
+    """The smallest component with these core modules."""
     sections = b"".join(mend._written(mend.Section(mend.CORE_MODULE, bytes(module))) for module in modules)
     return bytes.fromhex("0061736d0d000100") + sections
 
@@ -53,7 +53,7 @@ def test_what_is_copied_is_freed_after_the_call_and_nothing_else_is() -> None:
     assert isinstance(pop, wasmtime.Func)
 
     assert pop(store, 7, 1, 16) == 5
-    # The context, the pointer, the length, the alignment, and that the call must be over first.
+    # The context, the pointer, the length, the alignment, and 1: free it after the call.
     assert calls == [(7, 640, 5, 1, 1)]
     assert memory.read(store, 16, 20) == (640).to_bytes(4, "little")
     assert pop(store, 7, 2, 16) == 5

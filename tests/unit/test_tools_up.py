@@ -1,4 +1,4 @@
-"""What `make up` decides, and what it says: which host, where, for whom; and what it refuses in one line."""
+"""The decisions of `make up` and the lines that it prints: host, address, access, and refusals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OPEN = Listen("0.0.0.0", 3000)
 
 
 def fake_spin(directory: Path, script: str) -> str:
-    """A PATH that has a `spin` of this shell script first."""
+    """A PATH whose first directory has a `spin`: this shell script."""
     directory.mkdir(exist_ok=True)
     spin = directory / "spin"
     spin.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -44,7 +44,7 @@ def fake_spin(directory: Path, script: str) -> str:
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port on which somebody listens."""
+    """A port that is in use."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -102,15 +102,20 @@ OLD_SPIN = Spin("/bin/spin", "3.6.0", usable=False)
 OTHER_SPIN = Spin("/bin/spin")
 GOOD_SPIN = Spin("/bin/spin", "4.1.0", usable=True)
 
-INSTEAD = f"serving with the embedded host; for Spin itself install 4.1 or later: {INSTALL}"
+INSTEAD = f"To serve with Spin, install 4.1 or later: {INSTALL}"
 HOSTS = [
     ("", GOOD_SPIN, "spin", "Spin 4.1.0 (/bin/spin)"),
     ("spin", GOOD_SPIN, "spin", "Spin 4.1.0 (/bin/spin)"),
-    ("embedded", GOOD_SPIN, "embedded", "embedded, as HOST says"),
-    ("embedded", NO_SPIN, "embedded", "embedded, as HOST says"),
-    ("", NO_SPIN, "embedded", f"no spin on PATH: {INSTEAD}"),
-    ("", OLD_SPIN, "embedded", f"spin 3.6.0 on PATH is older than 4.1: {INSTEAD}"),
-    ("", OTHER_SPIN, "embedded", f"/bin/spin does not say that it is Spin (`spin --version`): {INSTEAD}"),
+    ("embedded", GOOD_SPIN, "embedded", "embedded (HOST=embedded)"),
+    ("embedded", NO_SPIN, "embedded", "embedded (HOST=embedded)"),
+    ("", NO_SPIN, "embedded", f"embedded, because there is no spin on PATH. {INSTEAD}"),
+    ("", OLD_SPIN, "embedded", f"embedded, because spin 3.6.0 on PATH is older than 4.1. {INSTEAD}"),
+    (
+        "",
+        OTHER_SPIN,
+        "embedded",
+        f"embedded, because `/bin/spin --version` reports no version of Spin. {INSTEAD}",
+    ),
 ]
 
 
@@ -126,12 +131,12 @@ REFUSED_HOSTS = [
         "spin",
         NO_SPIN,
         1,
-        f"HOST=spin, but no spin on PATH: install 4.1 or later ({INSTALL}), or leave HOST out",
+        f"HOST=spin, but there is no spin on PATH. Install Spin 4.1 or later ({INSTALL}), or unset HOST",
     ),
-    ("spin", OLD_SPIN, 1, "HOST=spin, but spin 3.6.0 on PATH is older than 4.1: install 4.1 or later"),
-    ("spin", OTHER_SPIN, 1, "HOST=spin, but /bin/spin does not say that it is Spin"),
-    ("Spin", GOOD_SPIN, 2, "HOST is 'Spin': say HOST=spin or HOST=embedded"),
-    ("my-laptop", GOOD_SPIN, 2, "HOST is 'my-laptop': say HOST=spin or HOST=embedded"),
+    ("spin", OLD_SPIN, 1, "HOST=spin, but spin 3.6.0 on PATH is older than 4.1. Install Spin 4.1 or later"),
+    ("spin", OTHER_SPIN, 1, "HOST=spin, but `/bin/spin --version` reports no version of Spin"),
+    ("Spin", GOOD_SPIN, 2, "HOST is 'Spin': use HOST=spin or HOST=embedded"),
+    ("my-laptop", GOOD_SPIN, 2, "HOST is 'my-laptop': use HOST=spin or HOST=embedded"),
 ]
 
 
@@ -184,7 +189,7 @@ def test_a_taken_port_is_named_with_one_that_is_free(taken: int) -> None:
         ensure_free(Listen("127.0.0.1", taken))
 
     said, other = str(refusal.value).split(": try LISTEN=")
-    assert said == f"port {taken} of 127.0.0.1 is taken"
+    assert said == f"port {taken} on 127.0.0.1 is in use"
     ensure_free(parse_listen(other))
 
 
@@ -213,31 +218,41 @@ def anonymous(scope: str) -> dict[str, str]:
 
 
 ACCESS: list[tuple[Listen, Mapping[str, str], str, str]] = [
-    (V4_HOST, {}, "write", "open to every program of this machine, to no page of another site (127.0.0.1)"),
-    (V6_HOST, {}, "write", "open to every program of this machine, to no page of another site (::1)"),
+    (
+        V4_HOST,
+        {},
+        "write",
+        "open to every program on this machine, but not to pages of other sites (127.0.0.1)",
+    ),
+    (V6_HOST, {}, "write", "open to every program on this machine, but not to pages of other sites (::1)"),
     (
         V4_HOST,
         anonymous(""),
         "write",
-        "open to every program of this machine, to no page of another site (127.0.0.1)",
+        "open to every program on this machine, but not to pages of other sites (127.0.0.1)",
     ),
-    (V4_HOST, anonymous("none"), "none", "closed: every request is answered 401 until there is a token"),
-    (V4_HOST, anonymous("read"), "read", "anyone on this machine may read, as SPIN_VARIABLE_ANONYMOUS says"),
-    (V4_HOST, READ, "none", "with a token"),
-    (V4_HOST, WRITE, "none", "with a token"),
-    (V4_HOST, {READ_TOKEN: "", WRITE_TOKEN: ""}, "write", "open to every program of this machine"),
+    (V4_HOST, anonymous("none"), "none", "closed: every request is answered with 401 until a token is set"),
+    (V4_HOST, anonymous("read"), "read", "anyone on this machine may read (SPIN_VARIABLE_ANONYMOUS=read)"),
+    (V4_HOST, READ, "none", "only with a token"),
+    (V4_HOST, WRITE, "none", "only with a token"),
+    (V4_HOST, {READ_TOKEN: "", WRITE_TOKEN: ""}, "write", "open to every program on this machine"),
     (V4_HOST, WRITE | anonymous("read"), "read", "anyone on this machine may read"),
     (
         OPEN,
         {},
         "none",
-        "closed: every request is answered 401 until there is a token; set SPIN_VARIABLE_WRITE_TOKEN",
+        "closed: every request is answered with 401 until a token is set (SPIN_VARIABLE_WRITE_TOKEN)",
     ),
-    (OPEN, WRITE, "none", "with a token"),
+    (OPEN, WRITE, "none", "only with a token"),
     (OPEN, anonymous("none"), "none", "closed"),
     (OPEN, {"OPEN_TO_ALL": "yes"}, "none", "closed"),
-    (OPEN, anonymous("read") | {"OPEN_TO_ALL": "yes"}, "read", "anyone who reaches 0.0.0.0:3000 may read"),
-    (OPEN, anonymous("write") | {"OPEN_TO_ALL": "yes"}, "write", "anyone who reaches 0.0.0.0:3000 may write"),
+    (OPEN, anonymous("read") | {"OPEN_TO_ALL": "yes"}, "read", "anyone who can reach 0.0.0.0:3000 may read"),
+    (
+        OPEN,
+        anonymous("write") | {"OPEN_TO_ALL": "yes"},
+        "write",
+        "anyone who can reach 0.0.0.0:3000 may write",
+    ),
 ]
 
 
@@ -254,10 +269,10 @@ def test_only_the_loopback_is_open_by_itself(
 @pytest.mark.parametrize(
     ("listen", "variables", "message"),
     [
-        (OPEN, anonymous("write"), "would let everyone who reaches 0.0.0.0:3000 write"),
-        (OPEN, anonymous("read") | WRITE, "would let everyone who reaches 0.0.0.0:3000 read"),
-        (OPEN, anonymous("read") | {"OPEN_TO_ALL": "no"}, "add OPEN_TO_ALL=yes if that is what you want"),
-        (V4_HOST, anonymous("all"), "SPIN_VARIABLE_ANONYMOUS is 'all': say none, read or write"),
+        (OPEN, anonymous("write"), "would let anyone who can reach 0.0.0.0:3000 write"),
+        (OPEN, anonymous("read") | WRITE, "would let anyone who can reach 0.0.0.0:3000 read"),
+        (OPEN, anonymous("read") | {"OPEN_TO_ALL": "no"}, "add OPEN_TO_ALL=yes if you want that"),
+        (V4_HOST, anonymous("all"), "SPIN_VARIABLE_ANONYMOUS is 'all': use none, read or write"),
     ],
 )
 def test_opening_it_to_others_takes_a_second_word(
@@ -350,14 +365,14 @@ def test_a_file_is_no_directory(tmp_path: Path, data: str) -> None:
 
 
 def test_a_directory_that_cannot_be_written_is_refused() -> None:
-    # Nobody may write there, not even root, whom the permissions of a directory would not stop.
+    # Nobody may write there, not even root, who may write to a directory whatever its permissions.
     if not Path("/proc/self").is_dir():
-        pytest.skip("needs a file system that nobody can write: /proc")
-    with pytest.raises(CannotServe, match="DATA is /proc/kv-batch, where nothing can be written"):
+        pytest.skip("needs a file system that nobody can write to: /proc")
+    with pytest.raises(CannotServe, match="DATA is /proc/kv-batch, which is not writable"):
         ensure_directory(Path("/proc/kv-batch"))
 
 
-# All of it, as a program. The fake Spin says what it was given, the fake make what it was asked for.
+# The whole program. The fake Spin prints its arguments, the fake make its target.
 
 
 def run_up(
@@ -403,7 +418,7 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
         "make -s build/kv-batch.wasm, flags .",
         f"host:    Spin 4.1.0-pre0 ({tmp_path}/bin/spin)",
         f"data:    {tmp_path}/data/sqlite_key_value.db",
-        "access:  open to every program of this machine, to no page of another site (127.0.0.1)",
+        "access:  open to every program on this machine, but not to pages of other sites (127.0.0.1)",
         f"try:     curl --json '{JSON}' http://127.0.0.1:{port}/v1/default/set-many",
         f"spin up --from spin.toml --listen 127.0.0.1:{port} --state-dir {tmp_path}/data {REUSE}",
         "anonymous=write",
@@ -416,7 +431,7 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
 def test_what_spin_reads_of_its_own_settings_is_mentioned(tmp_path: Path) -> None:
     done = run_up(tmp_path, spin=SPIN_41, RUNTIME_CONFIG_FILE="redis.toml")
 
-    assert "sqlite_key_value.db, unless redis.toml says otherwise" in done.stdout
+    assert "sqlite_key_value.db, unless redis.toml configures another store" in done.stdout
 
 
 def test_a_token_stays_out_of_what_is_printed(tmp_path: Path) -> None:
@@ -427,7 +442,7 @@ def test_a_token_stays_out_of_what_is_printed(tmp_path: Path) -> None:
 
 
 ONE_LINE = [
-    ({"HOST": "spin"}, 1, "make up: HOST=spin, but no spin on PATH"),
+    ({"HOST": "spin"}, 1, "make up: HOST=spin, but there is no spin on PATH"),
     ({"HOST": "both"}, 2, "make up: HOST is 'both'"),
     ({"LISTEN": "3000"}, 2, "make up: LISTEN is '3000'"),
     ({"DATA": str(Path(__file__))}, 1, f"make up: DATA is {Path(__file__)}, which is not a directory"),
@@ -450,7 +465,7 @@ def test_what_cannot_be_is_said_in_one_line_before_anything_is_built(
 def test_a_taken_port_is_said_in_one_line(tmp_path: Path, taken: int) -> None:
     done = run_up(tmp_path, LISTEN=f"127.0.0.1:{taken}")
 
-    assert done.stderr.startswith(f"make up: port {taken} of 127.0.0.1 is taken: try LISTEN=127.0.0.1:")
+    assert done.stderr.startswith(f"make up: port {taken} on 127.0.0.1 is in use: try LISTEN=127.0.0.1:")
     assert (done.returncode, done.stdout) == (1, "")
 
 
@@ -463,7 +478,7 @@ def test_a_failed_build_ends_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_the_host_itself(tmp_path: Path, sent: signal.Signals) -> None:
-    """There is one process, so that none can be left behind."""
+    """There is only one process, so none can stay behind."""
     spin = f"""\
 if [ "$1" = --version ]; then echo 'spin 4.1.0'; exit; fi
 trap 'echo stopped; exit 0' {sent.name.removeprefix("SIG")}

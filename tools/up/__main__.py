@@ -1,4 +1,4 @@
-"""`python -m tools.up`: build, print what was decided, and become the host."""
+"""`python -m tools.up`: build the component, print the decisions, and replace this process with the host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.up.plan import plan
 
 
 def main() -> int:
-    """Serve until a signal comes. Returns only where it cannot."""
+    """Serve until a signal arrives. Returns an exit code only if the gateway cannot be served."""
     try:
         decided = plan(os.environ)
         build(decided.component, os.environ)
@@ -23,7 +23,7 @@ def main() -> int:
     print("\n".join(decided.lines), flush=True)
     os.chdir(ROOT)
     try:
-        os.execve(decided.command[0], decided.command, decided.environment)  # noqa: S606 - no shell is wanted
+        os.execve(decided.command[0], decided.command, decided.environment)  # noqa: S606 - no shell is needed
     except OSError as error:
         print(f"make up: cannot run {decided.command[0]}: {error.strerror}", file=sys.stderr)
         return 1

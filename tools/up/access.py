@@ -1,4 +1,4 @@
-"""Who may do what: the variables of the gateway that decide about access."""
+"""Access: the variables of the gateway that decide who may do what."""
 
 from __future__ import annotations
 
@@ -11,49 +11,53 @@ from tools.up.listen import Listen
 
 ANONYMOUS = "SPIN_VARIABLE_ANONYMOUS"
 ALLOWED_HOSTS = "SPIN_VARIABLE_ALLOWED_HOSTS"
-READ_TOKEN = "SPIN_VARIABLE_READ_TOKEN"  # noqa: S105 - a variable's name
-WRITE_TOKEN = "SPIN_VARIABLE_WRITE_TOKEN"  # noqa: S105 - a variable's name
+READ_TOKEN = "SPIN_VARIABLE_READ_TOKEN"  # noqa: S105 - the name of a variable
+WRITE_TOKEN = "SPIN_VARIABLE_WRITE_TOKEN"  # noqa: S105 - the name of a variable
 
 
 def decide_access(listen: Listen, variables: Mapping[str, str]) -> tuple[str, str]:
-    """What a caller without a token may do (`none`, `read` or `write`), and a line that says so.
+    """Decide what a caller without a token may do.
 
-    The gateway itself is closed unless told otherwise. On the loopback this opens it, where the user has said
-    nothing: nobody else can reach it. On any other address only the user can open it, and must say so twice.
+    The gateway itself is closed by default. On the loopback this function opens it, unless the user has set
+    a token or the anonymous access: no other machine can reach it there. On any other address only the user
+    can open it, and needs two settings for it.
+
+    Returns:
+        `none`, `read` or `write`, and a line that tells the user.
 
     Raises:
-        CannotServe: when it would be open to others without OPEN_TO_ALL=yes.
+        CannotServe: a setting is invalid, or would open the gateway to other machines without
+            OPEN_TO_ALL=yes.
     """
     anonymous = variables.get(ANONYMOUS, "")
     has_token = bool(variables.get(READ_TOKEN) or variables.get(WRITE_TOKEN))
     if anonymous not in {"", "none", "read", "write"}:
-        raise CannotServe(f"{ANONYMOUS} is {anonymous!r}: say none, read or write", 2)
-    tokens = "with a token (SPIN_VARIABLE_READ_TOKEN, SPIN_VARIABLE_WRITE_TOKEN)"
+        raise CannotServe(f"{ANONYMOUS} is {anonymous!r}: use none, read or write", 2)
     if anonymous in {"", "none"}:
         if has_token:
-            return "none", f"{tokens} only"
+            return "none", f"only with a token ({READ_TOKEN}, {WRITE_TOKEN})"
         if anonymous == "" and listen.is_loopback:
             return (
                 "write",
-                f"open to every program of this machine, to no page of another site ({listen.host})",
+                f"open to every program on this machine, but not to pages of other sites ({listen.host})",
             )
-        return "none", f"closed: every request is answered 401 until there is a token; set {WRITE_TOKEN}"
+        return "none", f"closed: every request is answered with 401 until a token is set ({WRITE_TOKEN})"
     if listen.is_loopback:
-        return anonymous, f"anyone on this machine may {anonymous}, as {ANONYMOUS} says"
+        return anonymous, f"anyone on this machine may {anonymous} ({ANONYMOUS}={anonymous})"
     if variables.get("OPEN_TO_ALL") != "yes":
         raise CannotServe(
-            f"{ANONYMOUS}={anonymous} would let everyone who reaches {listen} {anonymous}: "
-            f"set {WRITE_TOKEN} instead, or add OPEN_TO_ALL=yes if that is what you want",
+            f"{ANONYMOUS}={anonymous} would let anyone who can reach {listen} {anonymous}. "
+            f"Set {WRITE_TOKEN} instead, or add OPEN_TO_ALL=yes if you want that",
             2,
         )
-    return anonymous, f"anyone who reaches {listen} may {anonymous}, as OPEN_TO_ALL=yes allows"
+    return anonymous, f"anyone who can reach {listen} may {anonymous} (OPEN_TO_ALL=yes)"
 
 
 def allowed_hosts(listen: Listen, variables: Mapping[str, str]) -> str:
-    """The names by which a caller without a token may address the gateway; empty for any.
+    """The host names by which a caller without a token may address the gateway; empty for any name.
 
-    On the loopback these are the names of the loopback, unless the user has said otherwise. A page that has
-    its own name resolved to the loopback (DNS rebinding) addresses the gateway by that name.
+    On the loopback these are the names of the loopback, unless the user has set others. This stops DNS
+    rebinding: a web page whose own name resolves to the loopback addresses the gateway by that name.
     """
     if ALLOWED_HOSTS in variables or not listen.is_loopback:
         return variables.get(ALLOWED_HOSTS, "")
@@ -62,10 +66,13 @@ def allowed_hosts(listen: Listen, variables: Mapping[str, str]) -> str:
 
 
 def with_dotenv(environment: Mapping[str, str], file: Path) -> dict[str, str]:
-    """The environment, and the SPIN_VARIABLE_* of a file `.env` where it has none of that name.
+    """The environment, with the SPIN_VARIABLE_* of a file `.env` that the environment does not have.
 
-    Spin reads that file itself. Read here it counts for the embedded host as well, and for what is decided
-    about access: a token that stands only there must not leave the gateway open.
+    Spin reads that file itself. It is read here so that it also counts for the embedded host and for the
+    decision about access: a token that is set only in that file must close the gateway.
+
+    Raises:
+        CannotServe: the file exists but cannot be read.
     """
     variables = dict(environment)
     try:

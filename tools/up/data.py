@@ -1,4 +1,4 @@
-"""Where the data lies."""
+"""The directory of the store."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from tools.up.errors import CannotServe
 DEFAULT_DATA = ".spin"
 
 DATABASE = "sqlite_key_value.db"
-"""What Spin calls the default store's file in its state directory; the embedded host follows it."""
+"""The file of the default store in Spin's state directory. The embedded host uses the same name."""
 
 
 def ensure_directory(data: Path) -> Path:
-    """Make the data directory where it is missing, and make sure that the host can write there.
+    """Create the data directory if it is missing, and check that the host can write there.
+
+    Returns:
+        Its absolute path.
 
     Raises:
-        CannotServe: when it is no directory or cannot be written.
+        CannotServe: it is not a directory, or is not writable.
     """
     data = data.absolute()
     try:
@@ -31,13 +34,13 @@ def ensure_directory(data: Path) -> Path:
     except (FileExistsError, NotADirectoryError) as error:
         raise CannotServe(f"DATA is {data}, which is not a directory") from error
     except OSError as error:
-        raise CannotServe(f"DATA is {data}, where nothing can be written: {error.strerror}") from error
+        raise CannotServe(f"DATA is {data}, which is not writable: {error.strerror}") from error
     return data
 
 
 def where_data_lies(host: str, data: Path, variables: Mapping[str, str]) -> str:
-    """A line for the user. Spin's runtime configuration may put the store elsewhere."""
+    """A line that tells the user where the data is. Spin's runtime configuration may select another store."""
     runtime_config = variables.get("RUNTIME_CONFIG_FILE")
     if host == "spin" and runtime_config:
-        return f"{data / DATABASE}, unless {runtime_config} says otherwise"
+        return f"{data / DATABASE}, unless {runtime_config} configures another store"
     return str(data / DATABASE)

@@ -1,4 +1,4 @@
-"""Which host serves, which component it runs, and with which command line."""
+"""The host: which one serves, which component it runs, and the command that starts it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.up.errors import CannotServe
 from tools.up.listen import Listen
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-"""The project: hosts run here, and components are named relative to it."""
+"""The project's directory. Hosts run in it, and the paths of components are relative to it."""
 
 OLDEST_SPIN = (4, 1)
 """The first Spin with `wasi:http/handler@0.3.0`, which the component exports."""
@@ -21,17 +21,17 @@ OLDEST_SPIN = (4, 1)
 SPIN_INSTALL = "https://spinframework.dev/v4/install"
 
 SPIN_OPTIONS = ("--max-instance-reuse-count", "10000")
-"""Spin would replace an instance after 128 requests. That costs speed, and where a store is gone, memory
-(docs/decisions/0010-instances.md)."""
+"""By default Spin replaces an instance after 128 requests. That costs speed, and memory while a store is
+unreachable (docs/decisions/0010-instances.md)."""
 
 
 @dataclass(frozen=True)
 class Spin:
-    """What `spin` on PATH turned out to be.
+    """The program `spin` on PATH.
 
     Attributes:
-        path: Where it is; None where there is none.
-        version: Its version, as it says; None where it said none.
+        path: Its path; None if there is no such program.
+        version: The version that it reports; None if it reports none.
         usable: Whether it can run the component.
     """
 
@@ -41,26 +41,27 @@ class Spin:
 
     @property
     def complaint(self) -> str:
-        """Why it is not usable, to be followed by a colon or a semicolon."""
+        """Why it is not usable: a clause without a full stop."""
         if self.path is None:
-            return "no spin on PATH"
+            return "there is no spin on PATH"
         if self.version is None:
-            return f"{self.path} does not say that it is Spin (`spin --version`)"
+            return f"`{self.path} --version` reports no version of Spin"
         return f"spin {self.version} on PATH is older than 4.1"
 
 
 def find_spin(path: str | None) -> Spin:
-    """Look for `spin` on PATH and ask it for its version.
+    """Find `spin` on PATH and ask it for its version.
 
     Args:
-        path: The value of PATH; None stands for the default of the platform.
+        path: The value of PATH; None for the default of the platform.
     """
     found = shutil.which("spin", path=path)
     if found is None:
         return Spin(None)
-    found = str(Path(found).absolute())  # PATH may hold relative directories, and the host runs in another
+    # PATH may have relative directories, and the host runs in another directory.
+    found = str(Path(found).absolute())
     try:
-        # Another program may have the name (there is a model checker): it may want input, or never end.
+        # Another program may have the same name (a model checker has it): it may read input, or never end.
         answer = subprocess.run(
             [found, "--version"],
             stdin=subprocess.DEVNULL,
@@ -74,9 +75,12 @@ def find_spin(path: str | None) -> Spin:
 
 
 def parse_spin_version(answer: str) -> tuple[str | None, bool]:
-    """What `spin --version` printed: the version, and whether it will do.
+    """Parse the output of `spin --version`.
 
     A pre-release counts as its release: `spin 4.1.0-pre0 (94a8fc8a 2026-08-21)` is 4.1.
+
+    Returns:
+        The version, or None if the output has none; and whether it is OLDEST_SPIN or later.
     """
     match = re.match(r"spin ((\d+)\.(\d+)\S*)", answer)
     if match is None:
@@ -85,35 +89,42 @@ def parse_spin_version(answer: str) -> tuple[str | None, bool]:
 
 
 def choose_host(asked: str, spin: Spin) -> tuple[str, str]:
-    """The host, `spin` or `embedded`, and why it is that one.
+    """Choose the host.
+
+    Args:
+        asked: The setting HOST; empty if it is not set.
+        spin: The `spin` on PATH.
+
+    Returns:
+        `spin` or `embedded`, and a line that tells the user why.
 
     Raises:
-        CannotServe: when the one asked for cannot be had.
+        CannotServe: the host that HOST names is not available.
     """
     if asked not in {"", "spin", "embedded"}:
-        # Some shells (tcsh) and environments (conda) export a HOST of their own.
-        raise CannotServe(f"HOST is {asked!r}: say HOST=spin or HOST=embedded", 2)
+        # Some shells (tcsh) and environments (conda) export a variable HOST of their own.
+        raise CannotServe(f"HOST is {asked!r}: use HOST=spin or HOST=embedded", 2)
     if asked == "embedded":
-        return "embedded", "embedded, as HOST says"
+        return "embedded", "embedded (HOST=embedded)"
     if spin.usable:
         return "spin", f"Spin {spin.version} ({spin.path})"
     if asked == "spin":
         raise CannotServe(
-            f"HOST=spin, but {spin.complaint}: install 4.1 or later ({SPIN_INSTALL}), or leave HOST out"
+            f"HOST=spin, but {spin.complaint}. Install Spin 4.1 or later ({SPIN_INSTALL}), or unset HOST"
         )
-    instead = "serving with the embedded host; for Spin itself install 4.1 or later"
-    return "embedded", f"{spin.complaint}: {instead}: {SPIN_INSTALL}"
+    install = f"To serve with Spin, install 4.1 or later: {SPIN_INSTALL}"
+    return "embedded", f"embedded, because {spin.complaint}. {install}"
 
 
 def choose_component(host: str) -> str:
-    """The component that a host runs: a target of the Makefile, relative to the project."""
+    """The component that a host runs: its path relative to the project, which is a target of the Makefile."""
     return "build/kv-batch.wasm" if host == "spin" else "build/embedded.wasm"
 
 
 def command_line(host: str, spin: Spin, component: str, listen: Listen, data: Path) -> list[str]:
-    """The command that starts a host, to be run in the project's directory."""
+    """The command that starts a host. It must run in the project's directory."""
     if host == "spin":
-        # Not --quiet: it would hide what the component itself writes to stderr, which is its log.
+        # Not --quiet: that would hide the log of the component, which it writes to stderr.
         command = [str(spin.path), "up", "--from", "spin.toml"]
         return [*command, "--listen", str(listen), "--state-dir", str(data), *SPIN_OPTIONS]
     command = [str(ROOT / ".venv/bin/python"), "-m", "embedded", "--manifest", "spin.toml"]
@@ -121,17 +132,17 @@ def command_line(host: str, spin: Spin, component: str, listen: Listen, data: Pa
 
 
 def build(component: str, environment: Mapping[str, str]) -> None:
-    """Have make build the component, which does nothing where it is built.
+    """Build the component with make, which does nothing if it is up to date.
 
     Raises:
-        CannotServe: when it could not be built; make has said why.
+        CannotServe: the build failed. make has printed the reason.
     """
-    # This is no sub-make to the make that started us: its job slots are not handed down through Python.
+    # This is not a sub-make of the make that started this program: Python does not pass its job slots on.
     own = {name: value for name, value in environment.items() if not name.startswith(("MAKE", "MFLAGS"))}
     make = environment.get("MAKE", "make")
     try:
         done = subprocess.run([make, "-s", component], cwd=ROOT, env=own, check=False)
     except FileNotFoundError as error:
-        raise CannotServe("there is no make on PATH, which builds what is served") from error
+        raise CannotServe("there is no make on PATH; the component is built with it") from error
     if done.returncode != 0:
         raise CannotServe(f"{component} could not be built", done.returncode)

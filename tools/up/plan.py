@@ -1,4 +1,4 @@
-"""All that `make up` decides before anything is built, and what it prints of it."""
+"""The plan: everything that `make up` decides before it builds, and the lines that it prints."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EXAMPLE_BODY = '{"pairs": [{"key": "greeting", "value": "hello"}]}'
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided before anything is built.
+    """Everything that is decided before the build.
 
     Attributes:
         component: The file that the host runs, relative to the project: a target of the Makefile.
-        command: The host with its arguments, to be run in the project's directory.
+        command: The host with its arguments. It must run in the project's directory.
         environment: The host's environment.
-        lines: What the user is told.
+        lines: The lines that tell the user.
     """
 
     component: str
@@ -40,10 +40,10 @@ class Plan:
 
 
 def plan(environment: Mapping[str, str]) -> Plan:
-    """Decide how to serve, and make sure that it can be done.
+    """Decide how to serve, and check that it is possible. Creates the data directory.
 
     Raises:
-        CannotServe: with the reason.
+        CannotServe: a setting is invalid, or this machine cannot serve.
     """
     variables = with_dotenv(environment, ROOT / ".env")
     listen = parse_listen(variables.get("LISTEN") or DEFAULT_LISTEN)
@@ -70,7 +70,7 @@ def plan(environment: Mapping[str, str]) -> Plan:
 
 
 def example(listen: Listen, anonymous: str, variables: Mapping[str, str]) -> str:
-    """A line of shell that works with this gateway as it is. It names a token's variable, never the token."""
+    """A shell command that works with this gateway. It names the variable of a token, never the token."""
     token = WRITE_TOKEN if variables.get(WRITE_TOKEN) else READ_TOKEN if variables.get(READ_TOKEN) else ""
     writes = anonymous == "write" or token == WRITE_TOKEN
     bearer = f'-H "Authorization: Bearer ${token}" ' if token and anonymous != "write" else ""
