@@ -1,7 +1,7 @@
-"""The Spin component: the only file of it that touches the host's interfaces.
+"""The Spin component: its only file that touches the interfaces of the host.
 
-It exports `wasi:http/handler` (WASI 0.3: async, bodies streamed both ways) and hands each request to the
-gateway, whose buckets are those of `wasi:keyvalue`.
+It exports `wasi:http/handler` (WASI 0.3: async, with bodies streamed in both directions) and passes each
+request to the gateway, whose buckets are those of `wasi:keyvalue`.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from kv_batch.bucket import Clock
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
 READ_BYTES = 256 * 1024
-"""The most that one read of a request's body takes."""
+"""The maximum size of one read of a request's body, in bytes."""
 
 LINGER_BYTES = 64 * 1024
-"""The most that one read of a body takes that is thrown away. Many may be waited for at once."""
+"""The maximum size of one read of a body that is discarded, in bytes. Many such reads may wait at once."""
 
 LINGER_TICK = 0.5
-"""Seconds between two looks at whether such a read waits for a client that has fallen silent."""
+"""Seconds between two checks whether such a read waits for a silent client."""
 
 TURN_BYTES = 2 * 1024 * 1024
-"""Bytes of a body after which the other requests of the instance have a turn (`Yielder`)."""
+"""Bytes of a body after which the other requests of the instance get a turn (`Yielder`)."""
 
 
 async def wait(seconds: float) -> None:
-    """Waits, and lets the instance's other requests go on."""
+    """Waits, while the other requests of the instance proceed."""
     await monotonic_clock.wait_for(int(seconds * 1e9))
 
 
 async def suspend() -> None:
-    """Lets the host do what else it has to, for about a millisecond."""
+    """Suspends this task for about a millisecond, so that the host can do other work."""
     await monotonic_clock.wait_for(1)
 
 
@@ -71,8 +71,8 @@ WIT = Wit(
 class Yielder:
     """Yields to the other requests of the instance while one request reads or sends a long body.
 
-    Where the client is fast and the store blocks (SQLite), nothing else would ever suspend that one, and a
-    small request would wait for a whole import to end.
+    If the client is fast and the store blocks (SQLite), nothing else suspends the request with the long body,
+    and a small request would wait until a whole import has ended.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class Yielder:
 
 
 class SpinHost:
-    """The host of `gateway.host`, as Spin is."""
+    """Spin as a `gateway.host.Host`."""
 
     def config(self, name: str) -> str | None:
         return wasi_config_store.get(name)
@@ -121,7 +121,7 @@ class SpinBody:
                 return chunk
         if not self._ended:
             self._ended = True
-            # Only here does it show that the client broke off: the stream of a body cut short just ends.
+            # The stream of an incomplete body simply ends. Only the trailers show that it is incomplete.
             if isinstance(await self._trailers.read(), Err):
                 raise BodyCutShort
         return b""
@@ -130,10 +130,10 @@ class SpinBody:
         await self._yielder.after(size)
 
     def is_under_way(self, headers: Mapping[str, str]) -> bool:
-        """Whether the client may still be sending it, in a request with these headers.
+        """Whether the client may still be sending the body of a request with these headers.
 
-        A client that waits for "100 Continue" sends nothing before it is told to. After an answer it may
-        never do so, and its next request would be taken for the body (RFC 9110 section 10.1.1).
+        A client that waits for "100 Continue" sends no body before it receives that. After an answer it may
+        never send the body, and its next request would be mistaken for the body (RFC 9110 section 10.1.1).
         """
         if self._ended or self.reader.writer_dropped:
             return False
@@ -142,16 +142,16 @@ class SpinBody:
         return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
     def close(self) -> None:
-        """Takes no more of it. The host closes the connection, if there is more."""
+        """Reads no more of the body. If there is more, the host closes the connection."""
         with self.reader:
             pass
 
 
 class Lingering:
-    """The bodies that are read on and thrown away, their requests answered (`gateway.linger`).
+    """The bodies of answered requests that are read on and discarded (`gateway.linger`).
 
-    None of them takes the place of one of the requests that Spin lets an instance answer at once: those are
-    the ones without an answer.
+    They do not count towards the requests that an instance may answer at the same time: Spin counts only the
+    requests that have no answer yet.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Lingering:
         self._left = 0
 
     async def read_on(self, reader: ByteStreamReader, status: int) -> None:
-        """Reads on to the end of a body, or to the limits of a request that was answered with `status`."""
+        """Reads on to the end of a body, or to the limits for a request that was answered with `status`."""
         stranger = linger.is_stranger(status)
         if stranger and (self._strangers >= linger.STRANGERS_AT_ONCE or self._left >= linger.STRANGERS_LEFT):
             return
@@ -174,10 +174,10 @@ class Lingering:
 class Rest:
     """The rest of one body.
 
-    A read cannot be taken back: componentize-py 0.25.1 has no `stream.cancel-read`. So one that waits for a
-    client that has fallen silent is left behind, with its stream: no task waits for it, and it ends with the
-    instance. If it were waited for, a silent client would keep the instance, with all its memory, beyond its
-    last request. The three lines in `_leave` can go when reads can be cancelled.
+    A read cannot be cancelled: componentize-py 0.25.1 has no `stream.cancel-read`. So a read that waits for a
+    silent client is left behind, with its stream: no task waits for it, and it ends with the instance. If a
+    task waited for it, a silent client would keep the instance alive, with all its memory, beyond its last
+    request. The three lines in `_leave` can go when reads can be cancelled.
     """
 
     def __init__(self, reader: ByteStreamReader, limits: linger.Limits) -> None:
@@ -189,7 +189,7 @@ class Rest:
         self._end = self._heard + limits.seconds
 
     async def read(self) -> bool:
-        """Reads until the body ends or a limit is reached; False where the last read had to be left."""
+        """Reads until the body ends or a limit is reached. Returns False if the last read was left behind."""
         yielder = Yielder()
         left = self._limits.bytes
         self._task = asyncio.current_task()
@@ -206,7 +206,7 @@ class Rest:
         return True
 
     async def watch(self) -> None:
-        """Ends a read that waits for too long."""
+        """Leaves a read behind that waits for too long."""
         while self._task is not None:
             await wait(LINGER_TICK)
             now = time.monotonic()
@@ -216,8 +216,8 @@ class Rest:
     def _leave(self) -> None:
         waiting = componentize_py_async_support._future_state.get().futures
         if self._task is None or self._handle not in waiting:
-            return  # it is not in a read
-        componentize_py_runtime.waitable_join(self._handle, 0)  # of no set: no task hears of it any more
+            return  # no read is waiting
+        componentize_py_runtime.waitable_join(self._handle, 0)  # in no set: it wakes no task any more
         del waiting[self._handle]
         self._task.cancel()
         self._task = None
@@ -241,11 +241,11 @@ class HttpHandler(wit_world.exports.HttpHandler):
         received = SpinBody(reader, trailers)
         response = await GATEWAY.handle(Request(name, target, headers, received))
         if isinstance(response.body, bytes) and not received.is_under_way(headers):
-            received.close()  # early, for the host has then less to do when the answer has been sent
-        # Spin sends the head of an answer and its body in two writes, and without TCP_NODELAY the second
-        # waits 40 ms for the client to acknowledge the first, unless the body is there when the head goes
-        # out. A store call that blocks the thread (SQLite) makes it late; one real suspension mends that.
-        # It can go when Spin sets TCP_NODELAY.
+            received.close()  # early: the host has less to do after the answer
+        # Spin sends the head of an answer and its body in two writes. Without TCP_NODELAY the second write
+        # waits 40 ms for the client to acknowledge the first, unless the body is there when the head is sent.
+        # A store call that blocks the thread (SQLite) makes the body late; one real suspension avoids that.
+        # This can go when Spin sets TCP_NODELAY.
         await suspend()
         writer, body = wit_world.byte_stream()
         componentize_py_async_support.spawn(_send(writer, response, received, headers, name == "HEAD"))
@@ -258,8 +258,14 @@ class HttpHandler(wit_world.exports.HttpHandler):
 async def _send(
     writer: ByteStreamWriter, response: Response, received: SpinBody, headers: Mapping[str, str], head: bool
 ) -> None:
-    """Sends the body of an answer, which may be made of that of the request as it comes; then reads on what
-    is left of the body of the request, which has these headers."""
+    """Sends the body of an answer, then reads on the rest of the request's body.
+
+    The body of the answer may be generated from the body of the request, as that arrives.
+
+    Args:
+        headers: The headers of the request.
+        head: Whether the request is a HEAD request.
+    """
     with received.reader:
         with writer:
             if isinstance(response.body, bytes):
@@ -279,7 +285,7 @@ async def _stream(writer: ByteStreamWriter, body: Chunks, head: bool) -> None:
         async for chunk in body:
             await writer.write_all(chunk)
             await yielder.after(len(chunk))
-            if writer.reader_dropped:  # The client is gone.
+            if writer.reader_dropped:  # the client is gone
                 return
 
 
@@ -293,7 +299,7 @@ def _no_error() -> FutureReader[Result[None, ErrorCode]]:
     return wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))[1]
 
 
-# What there is by now is in the component's snapshot, and stays: no collection need look at it. And pairs by
-# the thousand, none of them garbage, are no reason to collect.
+# All objects that exist now are in the snapshot of the component and stay alive, so the collector can ignore
+# them. And thousands of new pairs, none of them garbage, should not start a collection.
 gc.freeze()
 gc.set_threshold(100_000)

@@ -1,1 +1,1 @@
-"""The host for machines without `spin`: the same core, under wasmtime, over Spin's own SQLite file."""
+"""The host for machines without `spin`: it runs the same core under wasmtime, over Spin's own SQLite file."""

@@ -1,7 +1,7 @@
 """Serve the embedded component: `python -m embedded --listen 127.0.0.1:3000 --data .spin`.
 
-What Spin would take from `spin.toml` is taken from there: the variables with their defaults, and the stores
-that the component may open.
+It reads the same parts of `spin.toml` as Spin: the variables with their defaults, and the stores that the
+component may open.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from embedded.server import Application
 from embedded.store import FILE, Bucket, Database, SqliteBucket
 
 COMPONENT = "kv-batch"
-"""Its name in the manifest."""
+"""The name of the component in the manifest."""
 
 GRACE_SECONDS = 5
-"""How long requests under way may go on once the host is told to stop."""
+"""Seconds that requests in progress may take after the host was told to stop."""
 
 
 class CannotServe(Exception):
-    """The reason, in one line."""
+    """The host cannot serve. The message has the reason in one line."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the manifest grants the component.
+    """The parts of the manifest that this host uses.
 
     Attributes:
-        stores: Labels of the stores that it may open.
-        config: Its variables, with the values that they have now.
+        stores: The labels of the stores that the component may open.
+        config: The variables of the component, with their current values.
     """
 
     stores: frozenset[str]
@@ -52,10 +52,10 @@ class Manifest:
 
     @classmethod
     def read(cls, file: Path, environment: Mapping[str, str]) -> Manifest:
-        """The manifest, with the variables that SPIN_VARIABLE_NAME sets in the environment.
+        """Reads the manifest. SPIN_VARIABLE_NAME in the environment overrides the default of a variable.
 
         Raises:
-            CannotServe: it is missing, no TOML, or has no such component.
+            CannotServe: the file is missing, is not TOML, or does not have the component.
         """
         try:
             content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -78,7 +78,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class GrantedStores:
-    """The stores of the database that the manifest grants."""
+    """The stores of the database, as far as the manifest grants them."""
 
     database: Database
     granted: frozenset[str]
@@ -88,7 +88,7 @@ class GrantedStores:
 
 
 class Server(uvicorn.Server):
-    """A server that says where it serves, and stops without a word."""
+    """A server that prints its URL when it serves, and prints nothing when it stops."""
 
     def __init__(self, config: uvicorn.Config, url: str) -> None:
         super().__init__(config)
@@ -100,22 +100,22 @@ class Server(uvicorn.Server):
             print(f"Serving {self._url}", flush=True)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Not as uvicorn does it, which raises the signal again at its end: a stop asked for is no failure.
+        # uvicorn would raise the signal again at its end, but a requested stop is not a failure.
         del frame
         if self.should_exit:
-            os._exit(128 + sig)  # told twice: at once. SQLite's journal keeps the store whole.
+            os._exit(128 + sig)  # the second signal stops at once; SQLite's journal keeps the store intact
         self.should_exit = True
 
 
 def bound(address: str) -> socket.socket:
-    """A socket that listens on `host:port`, with `[…]` around an IPv6 host. Port 0 takes a free one.
+    """A socket that listens on `host:port`. An IPv6 host stands in `[…]`. Port 0 selects a free port.
 
     Raises:
-        CannotServe: it cannot be had.
+        CannotServe: the address is malformed or cannot be bound.
     """
     host, _, port = address.rpartition(":")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
-        raise CannotServe(f"cannot listen on {address!r}: say host:port, such as 127.0.0.1:3000")
+        raise CannotServe(f"cannot listen on {address!r}: use host:port, such as 127.0.0.1:3000")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         family, kind, protocol, _, name = found[0]
@@ -129,10 +129,10 @@ def bound(address: str) -> socket.socket:
 
 
 def serve(arguments: argparse.Namespace) -> None:
-    """Serves until a signal comes.
+    """Serves until a signal arrives.
 
     Raises:
-        CannotServe: with the reason.
+        CannotServe: the manifest, the address, the store or the component cannot be used.
     """
     manifest = Manifest.read(arguments.manifest, os.environ)
     listener = bound(arguments.listen)
@@ -145,7 +145,7 @@ def serve(arguments: argparse.Namespace) -> None:
     try:
         component = Component(arguments.component, manifest.config, GrantedStores(database, manifest.stores))
     except (OSError, WasmtimeError) as error:
-        reason = str(error).partition("\n")[0]  # Wasmtime goes on for lines
+        reason = str(error).partition("\n")[0]  # Wasmtime's message has many lines
         raise CannotServe(f"cannot load the component {arguments.component}: {reason}") from error
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -159,27 +159,27 @@ def serve(arguments: argparse.Namespace) -> None:
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        h11_max_incomplete_event_size=128 * 1024,  # of a request's head: about what Spin takes
+        h11_max_incomplete_event_size=128 * 1024,  # the head of a request: about Spin's limit
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     Server(config, url).run(sockets=[listener])
     if application.answering:
         # A component that computes cannot be interrupted, and Python would wait for its thread.
-        print("kv-batch: stopped with requests unanswered", file=sys.stderr, flush=True)
+        print("kv-batch: stopped before all requests were answered", file=sys.stderr, flush=True)
         os._exit(0)
     database.close()
 
 
 def main() -> int:
-    """Runs the host; its exit code."""
+    """Runs the host. Returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m embedded", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("--listen", default="127.0.0.1:3000", metavar="HOST:PORT")
-    parser.add_argument("--data", default=".spin", type=Path, metavar="DIR", help=f"the directory of {FILE}")
+    parser.add_argument("--data", default=".spin", type=Path, metavar="DIR", help=f"directory of {FILE}")
     parser.add_argument("--component", default="build/embedded.wasm", type=Path, metavar="FILE")
     parser.add_argument("--manifest", default="spin.toml", type=Path, metavar="FILE")
-    # Until the server takes the signals over: compiling would hold Python's own handler up for seconds.
+    # Until the server handles signals: compiling would delay Python's own handler for seconds.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         serve(parser.parse_args())

@@ -1,7 +1,7 @@
 """The compiled component and its instances.
 
-An instance answers one request at a time, in the thread that borrowed it. A trap ends an instance; it is
-thrown away, and the next request gets another.
+An instance answers one request at a time, in the thread that borrowed it. A trap ends an instance: the
+instance is discarded, and the next request gets another one.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from embedded.imports import Exchange, Imports, Stores, raise_if, under_way
 GATEWAY_EXPORT = "kv-batch:gateway/gateway@0.1.0"
 
 REQUESTS = 1_000
-"""Requests after which an instance is replaced: its memory only ever grows. Spin does so after 128."""
+"""Requests after which an instance is replaced, since its memory never shrinks. Spin does so after 128."""
 
 MEMORY = 1 << 30
-"""Bytes that one instance may use. Beyond them Python in it raises MemoryError, or it traps."""
+"""Bytes that one instance may use. Beyond that, Python in the instance raises MemoryError, or it traps."""
 
 CACHE_FILE = """\
 [cache]
@@ -36,19 +36,19 @@ directory = {directory}
 
 
 class Component:
-    """The compiled component, ready to be instantiated."""
+    """The compiled component, and its instances that are not in use."""
 
     def __init__(self, file: Path, config: Mapping[str, str], stores: Stores) -> None:
-        """Compiles `file`, or takes what an earlier run compiled: into `wasmtime-cache` beside it.
+        """Compiles `file`, or loads the result of an earlier run from `wasmtime-cache` in its directory.
 
         Raises:
-            WasmtimeError: it is no component of the world `embedded`.
-            OSError: it cannot be read.
+            WasmtimeError: the file is not a component of the world `embedded`.
+            OSError: the file cannot be read.
         """
         content = file.read_bytes()
         settings = Config()
         settings.wasm_component_model = True
-        with suppress(OSError):  # where nothing can be written, it is compiled at each start
+        with suppress(OSError):  # if the cache is not writable, every start compiles
             settings.cache = str(_cache_file(file.resolve().parent))
         self._engine = Engine(settings)
         self._compiled = Compiled(self._engine, content)
@@ -61,7 +61,7 @@ class Component:
 
     @contextmanager
     def instance(self) -> Iterator[Instance]:
-        """An instance for one request; not used again if the request ended in an error."""
+        """An instance for one request. It is discarded if the request ended in an error."""
         with self._lock:
             instance = self._idle.pop() if self._idle else self._instantiate()
         yield instance
@@ -88,12 +88,18 @@ class Instance:
         handle = self._instance.get_export_index(store, "handle", gateway)
         function = handle and self._instance.get_func(store, handle)
         if not isinstance(function, Func):
-            raise WasmtimeError("the component does not export the gateway of the world embedded")
+            raise WasmtimeError("the component does not export `gateway` of the world `embedded`")
         self._handle = function
         self.requests = 0
 
     def handle(self, method: str, target: str, headers: list[tuple[str, str]], exchange: Exchange) -> None:
-        """Answers one request over its exchange.
+        """Answers one request through its exchange.
+
+        Args:
+            method: As sent.
+            target: The path with its query, as in the request line, not decoded.
+            headers: Names and values in the order received, with repeats.
+            exchange: The bodies of the request and of the answer.
 
         Raises:
             WasmtimeError: the instance trapped. It must not be used again.
@@ -104,7 +110,7 @@ class Instance:
         arguments = values.string(method) + values.string(target) + values.sequence(fields)
         packed = ctypes.create_string_buffer(arguments, len(arguments))
         try:
-            # As wasmtime-py's own call does it, with the arguments already packed.
+            # The same as the call of wasmtime-py, but with packed arguments.
             failed = ffi.wasmtime_component_func_call(
                 ctypes.byref(self._handle._func),
                 self._store._context(),
@@ -121,7 +127,7 @@ class Instance:
 
 
 def _cache_file(directory: Path) -> Path:
-    """A configuration for Wasmtime's cache. It knows by itself what it may use again, and forgets the old."""
+    """Writes a configuration file for Wasmtime's cache. Wasmtime itself checks and expires the entries."""
     cache = directory / "wasmtime-cache"
     cache.mkdir(exist_ok=True)
     file = cache / "config.toml"
@@ -130,5 +136,5 @@ def _cache_file(directory: Path) -> Path:
     if not file.exists() or file.read_text() != text:
         part = cache / f"config.{os.getpid()}"
         part.write_text(text)
-        part.replace(file)  # whole or not at all: another host may be starting beside this one
+        part.replace(file)  # atomically: another host may be starting at the same time
     return file

@@ -1,7 +1,7 @@
-"""What the embedded component imports, defined over a few Python ports.
+"""The imports of the embedded component, implemented over a few Python protocols.
 
-`wasi:config/store`, `wasi:keyvalue/store` and `/batch`, and the project's own `large-value` and `exchange`.
-Nothing that happens here may leave as an exception: Wasmtime would have nowhere to put it.
+These are `wasi:config/store`, `wasi:keyvalue/store` and `/batch`, and the project's own `large-value` and
+`exchange`. No exception may leave a function of this module: Wasmtime cannot pass it on.
 """
 
 from __future__ import annotations
@@ -28,18 +28,22 @@ EXCHANGE = "kv-batch:gateway/exchange@0.1.0"
 LARGE_VALUE = "kv-batch:gateway/large-value@0.1.0"
 
 BUCKET_TYPE = 1
-"""The id of the resource type `bucket`, the same in both interfaces."""
+"""The id of the resource type `bucket`, which both interfaces share."""
 
 
 class ClientGone(Exception):
-    """The client broke off in the middle of its request."""
+    """The client did not send the whole body of its request."""
 
 
 class Exchange(Protocol):
-    """The two bodies of one request. The functions block."""
+    """The bodies of one request and of its answer. The methods block."""
 
     def read(self) -> bytes:
-        """The next chunk of the request's body; empty at its end. Raises ClientGone."""
+        """The next chunk of the request's body; empty at its end.
+
+        Raises:
+            ClientGone: the rest of the body will not arrive.
+        """
         ...
 
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
@@ -47,21 +51,21 @@ class Exchange(Protocol):
         ...
 
     def write(self, chunk: bytes) -> bool:
-        """Sends the next chunk of the answer's body; False once the client is gone."""
+        """Sends the next chunk of the answer's body. Returns False if the client is gone."""
         ...
 
 
 class Stores(Protocol):
-    """What the component may open."""
+    """The stores that the component may open."""
 
     def open(self, label: str) -> Bucket | None:
-        """The store of that label; None where it is not granted."""
+        """The store with this label; None if it is not granted."""
         ...
 
 
 under_way = threading.local()
-"""Of the request that this thread's instance is answering: its `exchange`; `large`, the pieces of a large
-value; and during a call of the host `context`, Wasmtime's own."""
+"""State of the request that the instance of this thread is answering: its `exchange`; `large`, the pieces of
+a large value; and, during a host call, `context`, which is Wasmtime's own."""
 
 _NO_FINALIZER = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(lambda _: None)
 
@@ -72,7 +76,7 @@ Callback = Any
 
 
 class Imports:
-    """The imports, defined in a linker. They must live as long as the linker's instances do."""
+    """The imports, defined in a linker. They must live as long as the instances of the linker."""
 
     def __init__(self, linker: Linker, config: Mapping[str, str], stores: Stores) -> None:
         self._config = config
@@ -117,13 +121,13 @@ class Imports:
                 result = function(*taken)
                 if result is not None:
                     ctypes.memmove(results, result, values.SIZE)
-            except Exception as error:  # noqa: BLE001 - see the top: it becomes a trap, and is logged here
+            except Exception as error:  # noqa: BLE001 - it is logged, and becomes a trap
                 traceback.print_exc(file=sys.stderr)
                 return _trap(f"{name}: {error}")
             return 0
 
         callback = ffi.wasmtime_component_func_callback_t(called)
-        self._callbacks.append(callback)  # Wasmtime keeps only its address
+        self._callbacks.append(callback)  # Wasmtime keeps only the address
         encoded = name.encode()
         failed = ffi.wasmtime_component_linker_instance_add_func(
             instance.ptr(), ctypes.create_string_buffer(encoded), len(encoded), callback, None, _NO_FINALIZER
@@ -155,11 +159,11 @@ class Imports:
         return values.success(values.sequence(pairs))
 
 
-# wasi:keyvalue, each function over an open bucket
+# The functions of wasi:keyvalue, each on an open bucket
 
 
 def _or_error(call: Callable[[], bytes | None]) -> bytes:
-    """The result of a call of a bucket."""
+    """Makes a call of a bucket, and packs its result or its error."""
     try:
         return values.success(call())
     except StoreError as error:
@@ -253,7 +257,7 @@ def _optional_string(address: int) -> str | None:
 
 
 def raise_if(failed: Any) -> None:
-    """Raises the error that a function of Wasmtime returned, if it did."""
+    """Raises the error that a function of Wasmtime returned, if any."""
     if failed:
         raise WasmtimeError._from_ptr(failed)
 

@@ -1,8 +1,8 @@
-"""uvicorn's HTTP/1.1, with the ends of connections as RFC 9112 section 9.6 has them.
+"""uvicorn's HTTP/1.1, which ends connections as RFC 9112 section 9.6 requires.
 
 - A client that closes only its own half of the connection still gets its answer.
-- A client that is still sending when it is answered gets to read the answer: the connection is closed in one
-  direction, and what the client sends is read and thrown away within `gateway.linger`'s limits.
+- A client that is still sending when it is answered can read the answer: the server closes its half of the
+  connection, and reads on and discards what the client sends, within the limits of `gateway.linger`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from gateway import linger
 
 HALF_CLOSED = "kv-batch.half-closed"
-"""In the scope of a request whose client has closed its half of the connection: nothing more will come."""
+"""In the scope of a request whose client has closed its half of the connection and can send no more."""
 
 STATUS = "kv-batch.status"
-"""In the scope of a request that is answered: the status of the answer."""
+"""In the scope of a request that was answered: the status of the answer."""
 
 
 class Connection:
-    """The transport of a connection as uvicorn sees it. `close` closes it later, where there is a reason."""
+    """The transport of a connection for uvicorn. `close` is delayed while the connection lingers."""
 
     def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
         self._transport = transport
@@ -38,24 +38,24 @@ class Connection:
         return self._closing or self._transport.is_closing()
 
     def close(self) -> None:
-        """Closes the connection; at the second call at once."""
+        """Closes the connection. A second call closes it at once, even if it lingers."""
         if self._closing or not self._lingers():
             self._transport.close()
         self._closing = True
 
 
 class Protocol(H11Protocol):
-    """One connection: it takes requests, is closed by uvicorn, and may linger until it is closed for good."""
+    """One connection. It may linger after uvicorn has closed it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._left: int | None = None
-        """Bytes that may still be thrown away; None while the connection does not linger."""
+        """Bytes that may still be read and discarded; None while the connection does not linger."""
         self._silence = 0.0
         self._timers: list[asyncio.TimerHandle] = []
         self._heard = 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(Connection(transport, self._lingers))  # type: ignore[arg-type]
 
     def data_received(self, data: bytes) -> None:
@@ -67,7 +67,7 @@ class Protocol(H11Protocol):
         if self._left <= 0 or self._body_ended(data):
             self.transport.close()
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn narrows asyncio's contract to None
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn narrows the result to None
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or cycle.response_complete:
             return False
@@ -84,11 +84,15 @@ class Protocol(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and HALF_CLOSED in cycle.scope:  # no other request can come
+        if cycle is not None and HALF_CLOSED in cycle.scope:  # no other request can arrive
             self.transport.close()
 
     def _lingers(self) -> bool:
-        """Begins to linger, where the client may still be sending to a server that has answered."""
+        """Starts to linger, if the server has answered but the client may still be sending.
+
+        Returns:
+            Whether the connection lingers.
+        """
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is None or not cycle.response_complete or HALF_CLOSED in cycle.scope:
             return False
@@ -108,7 +112,7 @@ class Protocol(H11Protocol):
         return True
 
     def _still_heard(self) -> None:
-        """Closes the connection if the client has been silent for too long, else looks again later."""
+        """Closes the connection if the client has been silent for too long; otherwise checks again later."""
         left = self._heard + self._silence - self.loop.time()
         if left <= 0:
             self.transport.close()
@@ -116,7 +120,7 @@ class Protocol(H11Protocol):
             self._timers[1] = self.loop.call_later(left, self._still_heard)
 
     def _body_ended(self, data: bytes) -> bool:
-        """Whether the body ends with this data, or is no longer one."""
+        """Whether the body ends with this data, or became malformed."""
         self.conn.receive_data(data)
         try:
             while isinstance(event := self.conn.next_event(), h11.Data):
@@ -126,5 +130,7 @@ class Protocol(H11Protocol):
         return event is not h11.NEED_DATA
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Logs nothing: an upgrade that is not supported is ignored (RFC 9110 section 7.8). Java's client
-        asks for h2c with each first request, and uvicorn would write two lines between those of the log."""
+        """Logs nothing: an upgrade that is not supported is ignored (RFC 9110 section 7.8).
+
+        Java's client asks for h2c with each first request, and uvicorn would write two lines into the log.
+        """

@@ -1,7 +1,7 @@
-"""The component behind ASGI: each request is answered by an instance in a thread of its own.
+"""The component as an ASGI application: an instance answers each request, in a thread of its own.
 
-The threads block, the event loop does not: a request's chunks are fetched for its thread by the loop, and a
-thread that sends waits until the loop has sent. That is the whole of the back-pressure.
+The threads block, but the event loop does not. The loop receives the chunks of a request for its thread, and
+a thread that sends waits until the loop has sent. There is no other backpressure.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from gateway.problems import answer
 from gateway.record import Record
 
 INSTANCES = 16
-"""Requests answered at once, as many as one instance of Spin takes. More wait for their turn."""
+"""Requests that are answered at the same time, as many as in one instance of Spin. Others wait."""
 
 SILENCE = 60.0
-"""Seconds that a client may take to send the next bytes of a body, or to take the next piece of an answer.
-There are few instances, and one that waits for ever would be kept from all others."""
+"""Timeout in seconds for a client to send the next bytes of a body or to receive the next chunk of an answer.
+Without it a silent client would occupy one of the few instances for ever."""
 
 Result = TypeVar("Result")
 Message = MutableMapping[str, Any]
@@ -36,7 +36,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class AsgiExchange:
-    """The two bodies of one request, for the thread that answers it."""
+    """The bodies of one request and of its answer, for the thread that answers it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, scope: Message, receive: Receive, send: Send) -> None:
         self._loop = loop
@@ -46,7 +46,7 @@ class AsgiExchange:
         self._incoming: asyncio.Task[Message] | None = None
         self._ahead: Message | None = None
         fields = dict(scope["headers"])
-        # Which of the two a proxy in between went by is not known, so nothing more is read of such a
+        # It is unknown which of the two headers a proxy in between used, so nothing more is read from such a
         # connection (RFC 9112 section 6.1).
         self._ambiguous = b"transfer-encoding" in fields and b"content-length" in fields
         self._ended = b"transfer-encoding" not in fields and fields.get(b"content-length", b"0") == b"0"
@@ -57,7 +57,7 @@ class AsgiExchange:
     def read(self) -> bytes:
         while not self._ended:
             if self._broken:
-                raise ClientGone("the client broke off")
+                raise ClientGone("the client did not send the whole body")
             try:
                 message = None if self.gone else self._on_loop(self._received())
             except TimeoutError:
@@ -65,7 +65,7 @@ class AsgiExchange:
                 continue
             if message is None or message["type"] != "http.request":
                 self.gone = True
-                raise ClientGone("the client broke off")
+                raise ClientGone("the client did not send the whole body")
             self._ended = not message.get("more_body", False)
             self._broken = not self._ended and HALF_CLOSED in self._scope
             if chunk := message.get("body", b""):
@@ -75,8 +75,9 @@ class AsgiExchange:
     def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         if self._ambiguous or not self._ended:
-            # The rest of the body is read only to be thrown away (embedded/protocol.py). One that waits for
-            # "100 Continue" may never come, and the next request be taken for it (RFC 9110 section 10.1.1).
+            # The rest of the body is only read and discarded (embedded/protocol.py). A client that waits for
+            # "100 Continue" may never send it, and its next request would be mistaken for the body (RFC 9110
+            # section 10.1.1).
             fields.append((b"connection", b"close"))
         self.responded = True
         self._scope[STATUS] = status
@@ -87,7 +88,7 @@ class AsgiExchange:
         return not self.gone
 
     def end(self) -> None:
-        """Ends the answer, which is then known to be whole."""
+        """Ends the answer. Only then does the client know that it is complete."""
         self._put({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _put(self, message: Message) -> None:
@@ -95,7 +96,7 @@ class AsgiExchange:
             self._on_loop(self._sent(message))
 
     def _on_loop(self, work: Coroutine[Any, Any, Result]) -> Result | None:
-        """What the loop makes of it; None when the host stops meanwhile: the client is gone, then."""
+        """Runs a coroutine on the loop and returns its result. If the host stops, `gone` is set instead."""
         try:
             return asyncio.run_coroutine_threadsafe(work, self._loop).result()
         except CancelledError:
@@ -122,8 +123,8 @@ class AsgiExchange:
             return
         if not message.get("more_body", True):
             return
-        # Uvicorn sends to a client that is gone as if nothing were; only what it receives tells. So one
-        # message is asked for ahead, and kept for the next read; behind the last one only the end can come.
+        # uvicorn reports no error when it sends to a client that is gone; only a receive shows it. So one
+        # message is received ahead and kept for the next read. Only a disconnect can follow the last message.
         if self._incoming is not None and self._incoming.done():
             received = self._incoming.result()
             if received["type"] != "http.request":
@@ -135,7 +136,7 @@ class AsgiExchange:
 
 
 def _origin_form(path: str) -> str:
-    """The path as RFC 9112 section 3.2.1 has it, of one that was sent as a whole URL."""
+    """The path in origin form (RFC 9112 section 3.2.1), also if the client sent a whole URL."""
     if not path.startswith("/") and "://" in path:
         path = "/" + path.partition("://")[2].partition("/")[2]
     return path
@@ -152,7 +153,7 @@ class Application:
         self._component = component
         self._threads = ThreadPoolExecutor(INSTANCES, thread_name_prefix="instance")
         self.answering = 0
-        """Requests under way, those included that were given up when the host stopped."""
+        """Requests in progress, including those that were given up when the host stopped."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -170,7 +171,7 @@ class Application:
         try:
             await answered
         except asyncio.CancelledError:
-            # The host has waited long enough. The connection closes; the thread is left where it is.
+            # The grace period is over. The connection closes; the thread is left behind.
             exchange.gone = True
             return
         except BaseException:
@@ -181,20 +182,20 @@ class Application:
     def _answer(
         self, method: str, target: str, headers: list[tuple[str, str]], exchange: AsgiExchange
     ) -> None:
-        # The guest logs its requests itself. One that it does not finish is logged here.
+        # The guest logs its own requests. A request that it does not finish is logged here.
         record = Record(method, dict(headers))
         try:
             with self._component.instance() as instance:
                 instance.handle(method, target, headers, exchange)
             if not exchange.responded:
-                raise WasmtimeError("the component gave no answer")  # noqa: TRY301 - as bad as a trap
+                raise WasmtimeError("the component sent no answer")  # noqa: TRY301 - handled as a trap
         except WasmtimeError as error:
             traceback.print_exception(error, file=sys.stderr)
             response = answer(error, record)
             record.status = response.status
             record.log()
             if exchange.responded:
-                # Half an answer must not look whole: an answer that is not ended makes the server close.
+                # An incomplete answer must not look complete: without `end`, the server closes.
                 return
             _send_whole(exchange, response)
         exchange.end()
@@ -202,5 +203,5 @@ class Application:
 
 def _send_whole(exchange: AsgiExchange, response: Response) -> None:
     exchange.respond(response.status, response.headers)
-    assert isinstance(response.body, bytes)  # noqa: S101 - a problem is never streamed
+    assert isinstance(response.body, bytes)  # noqa: S101 - the answer of a problem is never streamed
     exchange.write(response.body)

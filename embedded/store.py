@@ -1,7 +1,7 @@
-"""Spin's default key-value store: the same table in the same SQLite file, so that either host may open it.
+"""Spin's default key-value store: the same table in the same SQLite file, so that either host can open it.
 
-It answers as Spin's does, faults and all: missing keys are left out of get-many, and a result is capped. It
-knows nothing of components.
+It answers as Spin's store does, with the same faults: get-many leaves out missing keys, and results have a
+size limit. This module does not know components.
 """
 
 from __future__ import annotations
@@ -14,27 +14,31 @@ from pathlib import Path
 from typing import Protocol
 
 FILE = "sqlite_key_value.db"
-"""What Spin calls the file in its state directory."""
+"""The name of the file in Spin's state directory."""
 
 RESULT_CAP = 128 * 1024 * 1024
-"""Bytes that Spin lets one result hold."""
+"""The limit of Spin for one result, in bytes."""
 
 BATCH_CAP = 4 * 1024 * 1024
-"""Bytes that one get-many may bring, where Spin allows RESULT_CAP: on its way into a component a byte takes
-32 here (wit/world.wit, large-value). What is refused for it is asked for again in smaller parts."""
+"""The limit for the result of one get-many, in bytes; Spin allows RESULT_CAP. Here each byte takes 32 bytes
+on its way into a component (wit/world.wit, large-value). The core retries a refused call in smaller parts."""
 
 LOCK_SECONDS = 5
-"""How long to wait for another process that is writing to the file, as Spin does. All threads wait."""
+"""Timeout in seconds for a lock that another process holds on the file, as in Spin. All threads wait."""
 
 Pair = tuple[str, bytes]
 
 
 class StoreError(Exception):
-    """`error::other`, with the words that the component is told."""
+    """`error::other`, with the message for the component."""
 
 
 class Bucket(Protocol):
-    """The functions of `wasi:keyvalue/store` and `/batch` on one open store. Each may raise StoreError."""
+    """The functions of `wasi:keyvalue/store` and `/batch` on one open store.
+
+    Raises:
+        StoreError: each method, if the store fails.
+    """
 
     def get(self, key: str) -> bytes | None: ...
     def set(self, key: str, value: bytes) -> None: ...
@@ -47,13 +51,13 @@ class Bucket(Protocol):
 
 
 class Database:
-    """The file, with one connection that all threads take turns with, as in Spin."""
+    """The SQLite file, with one connection that the threads use one at a time, as in Spin."""
 
     def __init__(self, path: Path) -> None:
-        """Opens the file, and makes it where it is not there.
+        """Opens the file, or creates it if it is missing.
 
         Raises:
-            sqlite3.Error: it is no database, or cannot be written.
+            sqlite3.Error: the file is not a database, or is not writable.
         """
         self._connection = sqlite3.connect(
             path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
@@ -65,16 +69,16 @@ class Database:
         )
 
     def close(self) -> None:
-        """Closes the file once the call under way is done."""
+        """Closes the file when the call in progress has ended."""
         with self._lock:
             self._connection.close()
 
     @contextmanager
     def turn(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for one call.
+        """The connection, locked for one call.
 
         Raises:
-            StoreError: what SQLite refused.
+            StoreError: SQLite reported an error.
         """
         with self._lock:
             try:
@@ -84,12 +88,12 @@ class Database:
 
 
 def _in(query: str, keys: Sequence[str]) -> str:
-    """The query with a mark for each key. (The keys themselves are bound: one may hold any character.)"""
+    """The query with one placeholder for each key. The keys are bound, since a key may have any character."""
     return f"{query} WHERE store = ? AND key IN ({', '.join('?' * len(keys))})"
 
 
 def _blob(value: object) -> bytes:
-    """The value of a row. SQLite keeps what it is given: another program may have stored text."""
+    """The value of a row. Another program may have stored text, since SQLite accepts values of any type."""
     if not isinstance(value, bytes):
         raise StoreError(f"the value is stored as {type(value).__name__}, not as a blob")
     return value
@@ -134,7 +138,7 @@ class SqliteBucket:
                     [(self._label, key, value) for key, value in pairs],
                 )
                 connection.execute("COMMIT")
-            except BaseException:  # whatever it is: the connection is the next caller's
+            except BaseException:  # of any kind: the next caller uses the same connection
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise

@@ -1,13 +1,13 @@
-"""Values across the boundary of a component, in bulk.
+"""Bulk conversion of values that cross the boundary of a component.
 
-wasmtime-py converts a `list<u8>` one byte at a time, at about a microsecond a byte, and asks for the type of
-each element of each list again; and it keeps state of a conversion in globals, which two threads would share
-(50.0.1: `case_test_cache`, `LAST_EXCEPTION`). So the few types that this host needs are packed here, as the
-bytes of Wasmtime's C structures. This module can go when wasmtime-py converts in bulk and by thread.
+wasmtime-py converts a `list<u8>` one byte at a time, at about a microsecond per byte, and looks up the type
+of each element of each list again. It also keeps the state of a conversion in globals, which two threads
+would share (50.0.1: `case_test_cache`, `LAST_EXCEPTION`). So this module packs the few types that the host
+needs as the bytes of Wasmtime's C structures. It can go when wasmtime-py converts in bulk and per thread.
 
-Every value is a `wasmtime_component_val_t`: 32 bytes, a kind and up to three words. Packed values own their
-memory (Wasmtime's), until they are handed to Wasmtime, which frees them. Values that Wasmtime hands us stay
-its own.
+Every value is a `wasmtime_component_val_t`: 32 bytes, with a kind and up to three words. Packed values own
+memory of Wasmtime until they are passed to Wasmtime, which frees it. Values that Wasmtime passes to the host
+remain Wasmtime's own.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from struct import Struct
 from wasmtime import _ffi as ffi
 
 SIZE = 32
-"""Bytes of a value."""
+"""The size of a value in bytes."""
 
 _WORDS = Struct("<B7xQQQ")
 _ENTRY = Struct("<QQ")
 
 if ctypes.sizeof(ffi.wasmtime_component_val_t) != SIZE or ffi.wasmtime_component_val_t.of.offset != 8:
-    raise ImportError("this wasmtime lays its values out in a way that embedded/values.py does not know")
+    raise ImportError("embedded/values.py does not support the value layout of this version of wasmtime")
 
 
 class _Vector(ctypes.Structure):
-    """Any of Wasmtime's vectors: how many, and where."""
+    """Any vector of Wasmtime: the number of elements, and their address."""
 
     _fields_ = (("size", ctypes.c_size_t), ("data", ctypes.c_void_p))
 
 
 def _function(name: str, *arguments: type, result: type | None = None) -> ctypes._NamedFuncPointer:
-    # Prototypes of our own: wasmtime-py's want its pointer types, which cost time to make.
+    # Own prototypes: those of wasmtime-py require its pointer types, which take time to create.
     function: ctypes._NamedFuncPointer = ctypes.CFUNCTYPE(result, *arguments)((name, ffi.dll))  # type: ignore[assignment]
     return function
 
@@ -60,7 +60,7 @@ _RESULT = ffi.WASMTIME_COMPONENT_RESULT.value
 _RESOURCE = ffi.WASMTIME_COMPONENT_RESOURCE.value
 
 
-# Out of Python: each makes the 32 bytes of a value.
+# From Python: each function returns the 32 bytes of a value.
 
 
 def boolean(value: bool) -> bytes:
@@ -74,12 +74,12 @@ def string(text: str) -> bytes:
 
 
 def latin1(data: bytes) -> bytes:
-    """Bytes as a `string` of the characters U+0000 to U+00FF, as wit/world.wit has it for large ones."""
+    """Bytes as a `string` of the characters U+0000 to U+00FF, the form of large values in wit/world.wit."""
     return string(data.decode("latin-1"))
 
 
 def octets(data: bytes) -> bytes:
-    """A `list<u8>`: 32 bytes of memory for each of its own, while Wasmtime has it."""
+    """A `list<u8>`. It takes 32 bytes of memory for each of its bytes while Wasmtime holds it."""
     values = bytearray(len(data) * SIZE)
     values[0::SIZE] = _U8 * len(data)
     values[8::SIZE] = data
@@ -98,7 +98,7 @@ def row(*values: bytes) -> bytes:
 
 
 def record(**members: bytes) -> bytes:
-    """A `record`: its members in the order in which it declares them."""
+    """A `record`. The members must be in the order of its declaration."""
     entries = b"".join(_ENTRY.pack(*_name(name)) + value for name, value in members.items())
     return _vector(_RECORD, _new_record, len(members), entries)
 
@@ -114,27 +114,27 @@ def option(payload: bytes | None) -> bytes:
 
 
 def success(payload: bytes | None = None) -> bytes:
-    """The ok of a `result`."""
+    """The `ok` case of a `result`."""
     return _WORDS.pack(_RESULT, 1, _box(payload), 0)
 
 
 def failure(payload: bytes) -> bytes:
-    """The error of a `result`."""
+    """The `err` case of a `result`."""
     return _WORDS.pack(_RESULT, 0, _box(payload), 0)
 
 
 def resource(address: int) -> bytes:
-    """A resource, by the address of its `wasmtime_component_resource_any_t`, which it takes over."""
+    """A resource: takes ownership of the `wasmtime_component_resource_any_t` at this address."""
     return _WORDS.pack(_RESOURCE, address, 0, 0)
 
 
 def delete(values: ctypes.Array[ctypes.c_char]) -> None:
-    """Frees packed values that were only lent to Wasmtime."""
+    """Frees packed values that Wasmtime did not take over."""
     for start in range(0, len(values), SIZE):
         _delete(ctypes.addressof(values) + start)
 
 
-# Into Python: each reads the value at an address.
+# To Python: each function reads the value at an address.
 
 
 def read_number(address: int) -> int:
@@ -148,12 +148,12 @@ def read_string(address: int) -> str:
 
 
 def read_latin1(address: int) -> bytes:
-    """Bytes that came as a `string` of the characters U+0000 to U+00FF."""
+    """Bytes from a `string` of the characters U+0000 to U+00FF."""
     return read_string(address).encode("latin-1")
 
 
 def read_option(address: int) -> int | None:
-    """The address of what an `option` holds."""
+    """The address of the payload of an `option`; None if there is none."""
     return ctypes.c_void_p.from_address(address + 8).value
 
 
@@ -224,6 +224,6 @@ def _vector(kind: int, new: ctypes._NamedFuncPointer, count: int, packed: bytes)
 def _box(payload: bytes | None) -> int:
     if payload is None:
         return 0
-    # A copy, because Wasmtime leaves an empty value where it has taken one from.
+    # A copy, because Wasmtime replaces a value that it takes with an empty one.
     address: int = _new_box(ctypes.create_string_buffer(payload, SIZE))
     return address

@@ -1,1 +1,1 @@
-"""The entries of the guests besides `app.py`: each turns what its host has into what the gateway has."""
+"""The entry modules of the guests besides `app.py`: each adapts its host to the gateway."""

@@ -1,7 +1,7 @@
-"""The embedded component: the same gateway behind plain functions, for hosts that know no async export.
+"""The embedded component: the same gateway behind plain functions, for hosts that cannot call async exports.
 
-Every function that it imports blocks, so nothing in the core ever has to wait, and its coroutines run to
-their end at the first step.
+Every function that it imports blocks. So the core never has to wait, and its coroutines run to their end in
+one step.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from gateway.http import BodyCutShort, Request, header_map
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
 CHUNK_BYTES = 256 * 1024
-"""The most that one write of an answer's body takes."""
+"""The maximum size of one write of an answer's body, in bytes."""
 
 MAX_TRANSFER_BYTES = 1024 * 1024
-"""Bytes of values that go out in one call; a larger value goes in pieces (wit/world.wit, large-value)."""
+"""The maximum size of the values that one call transfers to the host, in bytes. A larger value is transferred
+in pieces (wit/world.wit, large-value)."""
 
 Result = TypeVar("Result")
 
 
 class EmbeddedBucket:
-    """A bucket of `wasi:keyvalue/store`, whose single values may have any size."""
+    """A bucket of `wasi:keyvalue/store` whose `get` reads values of any size."""
 
     def __init__(self, bucket: wasi_keyvalue_store.Bucket) -> None:
         self.raw = bucket
@@ -44,7 +45,7 @@ class EmbeddedBucket:
 
 
 class EmbeddedBatch:
-    """`wasi:keyvalue/batch`, with no more in a call than this host can take out of a component."""
+    """`wasi:keyvalue/batch`, with no larger calls than this host can transfer out of a component."""
 
     @staticmethod
     def get_many(bucket: EmbeddedBucket, keys: list[str]) -> list[tuple[str, bytes | None]]:
@@ -69,7 +70,7 @@ class EmbeddedBatch:
                 together, size = [], 0
             together.append((key, value))
             size += len(value)
-        if together:  # after a large value there may be nothing left
+        if together:  # there may be none left after a large value
             batch.set_many(bucket.raw, together)
 
 
@@ -77,7 +78,7 @@ WIT = Wit(EmbeddedBucket, EmbeddedBatch, Err)
 
 
 class EmbeddedHost:
-    """The host of `gateway.host`, as the embedded one is."""
+    """The embedded host as a `gateway.host.Host`."""
 
     def config(self, name: str) -> str | None:
         return wasi_config_store.get(name)
@@ -87,7 +88,7 @@ class EmbeddedHost:
 
 
 class EmbeddedBody:
-    """The body of the request under way."""
+    """The body of the current request."""
 
     def __init__(self) -> None:
         self._ended = False
@@ -103,7 +104,7 @@ class EmbeddedBody:
         return chunk.encode("latin-1")
 
     async def grew(self, size: int) -> None:
-        """Nothing: no other request shares the instance."""
+        """Does nothing: no other request shares the instance."""
 
 
 CORE = Core(EmbeddedHost())
@@ -140,10 +141,14 @@ def _write(data: bytes) -> bool:
 
 
 def run(coroutine: Coroutine[None, None, Result]) -> Result:
-    """Runs a coroutine that never waits, and returns its result."""
+    """Runs a coroutine that never waits. Returns its result.
+
+    Raises:
+        RuntimeError: the coroutine waits.
+    """
     try:
         coroutine.send(None)
     except StopIteration as stop:
         result: Result = stop.value
         return result
-    raise RuntimeError("a coroutine of the embedded guest tried to wait: there is nothing to wait for")
+    raise RuntimeError("a coroutine of the embedded guest waits, but no function of its host is async")

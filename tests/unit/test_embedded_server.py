@@ -184,7 +184,7 @@ def test_a_client_that_breaks_off_is_told_at_each_read() -> None:
             connection.sendall(head("POST", "read", "content-length: 10") + b"half")
             time.sleep(0.1)
         wait_for(done)
-    assert told == ["the client broke off"] * 2
+    assert told == ["the client did not send the whole body"] * 2
 
 
 def test_what_does_not_answer_is_a_problem_whose_id_the_log_has(capfd: pytest.CaptureFixture[str]) -> None:
