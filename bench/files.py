@@ -1,4 +1,4 @@
-"""What the measurements of streams share: files of lines, curl, and a host's memory."""
+"""The common parts of the measurements of streams: files of lines, curl, and the memory of a host."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NDJSON = "content-type: application/x-ndjson"
 
 
 def machine() -> str:
-    """What is measured on, in a line; ends the program where `spin` is missing."""
+    """A line that describes the machine. Ends the program if `spin` is missing."""
     missing = why_not("spin")
     if missing:
         print(f"not measured: {missing}", file=sys.stderr)
@@ -26,7 +26,7 @@ def machine() -> str:
 
 
 def lines(numbers: Iterable[int]) -> Iterable[bytes]:
-    """Pairs of 100-byte values as an export has them, a thousand lines at a time."""
+    """Lines of pairs with 100-byte values, in the form of an export. Each item has a thousand lines."""
     some: list[bytes] = []
     for number in numbers:
         some.append(b'{"key": "key:%07d", "value": "%s"}\n' % (number, b"%07d" % number * 14 + b"ab"))
@@ -37,54 +37,54 @@ def lines(numbers: Iterable[int]) -> Iterable[bytes]:
 
 
 def write(file: Path, numbers: Iterable[int]) -> Path:
-    """A file of those lines."""
+    """Writes these lines to a file. Returns its path."""
     with file.open("wb") as out:
         out.writelines(lines(numbers))
     return file
 
 
 def send(url: str, file: Path, answer: Path) -> float:
-    """POSTs a file of lines, as the README does; returns the seconds that it took."""
+    """POSTs a file of lines, as in the README. Returns the duration in seconds."""
     return _curl("-X", "POST", "-H", NDJSON, "-T", str(file), "-o", str(answer), url)
 
 
 def fetch(url: str, answer: Path) -> float:
-    """GETs into a file; returns the seconds that it took."""
+    """GETs a URL into a file. Returns the duration in seconds."""
     return _curl("-o", str(answer), url)
 
 
 def _curl(*arguments: str) -> float:
-    os.sync()  # what was written before is not to be waited for in this one
+    os.sync()  # earlier writes must not slow this request
     start = time.perf_counter()
     subprocess.run(["curl", "-sS", "--fail-with-body", *arguments], check=True)
     return time.perf_counter() - start
 
 
 def must_equal(one: Path, other: Path) -> None:
-    """Ends the program where two files differ."""
+    """Ends the program if two files differ."""
     if not filecmp.cmp(one, other, shallow=False):
         print(f"{one.name} and {other.name} differ", file=sys.stderr)
         raise SystemExit(1)
 
 
 def resident(server: Server) -> int:
-    """Bytes of memory that the host's processes hold: the largest of them, which is the one that serves."""
+    """The memory in bytes of the largest process of the host, which is the one that serves."""
     return max(_status(pid, "VmRSS:") for pid in _processes(server))
 
 
 def peak(server: Server) -> int:
-    """The most bytes that it has held since `forget_peak`."""
+    """The maximum of that memory since `forget_peak`."""
     return max(_status(pid, "VmHWM:") for pid in _processes(server))
 
 
 def forget_peak(server: Server) -> None:
-    """Lets the peak start anew, at what is held now."""
+    """Resets the peak to the current memory."""
     for pid in _processes(server):
         Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def processor_seconds(server: Server) -> float:
-    """Seconds of the processor that the host has used (proc(5), fields 14 and 15 of stat)."""
+    """The processor time of the host in seconds (proc(5), fields 14 and 15 of stat)."""
     ticks = 0
     for pid in _processes(server):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -93,7 +93,7 @@ def processor_seconds(server: Server) -> float:
 
 
 def _processes(server: Server) -> list[int]:
-    """The host's process group (Linux: proc(5), field 5 of stat)."""
+    """The processes of the host's process group (Linux: proc(5), field 5 of stat)."""
     group = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,9 +1,9 @@
 """The memory and the time that a caller can make a host use: `python -m bench.hostile_memory [HOST [WORDS]]`.
 
-Each request is the worst of its kind that the limits let through, or that they refuse. It is sent to a host
-that has just started: once by itself, then 6 times at once, then 16 times. Printed is by how much the host's
-memory grew at its peak, over what it held before, and how long the last answer took. With WORDS, only the
-requests are sent that have them in their name. SECURITY.md has the table.
+Each request is the worst of its kind that the limits accept or refuse. It is sent to a host that has just
+started: first once, then 6 times concurrently, then 16 times. The program prints by how much the peak of the
+host's memory exceeded the memory before, and the time until the last answer. With WORDS, it sends only the
+requests whose names have these words. SECURITY.md has the table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.component.test_hostile import BROKEN
 from tests.servers import Server, serving, why_not
 
 AT_ONCE = (1, 6, 16)
-"""Requests at once. One instance of Spin takes 16."""
+"""Numbers of concurrent requests. One instance of Spin accepts 16."""
 
 MIB = 1024 * 1024
 LIMITS = Limits()
@@ -39,14 +39,14 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Attack:
-    """A request.
+    """A hostile request.
 
     Attributes:
-        who: Whose token it has: "nobody", "reader", "writer".
-        what: What it is, in words.
-        status: What is answered.
-        send: Sends it; returns the status.
-        stored: Further lines that the store holds.
+        who: The owner of its token: "nobody", "reader", "writer".
+        what: Its name.
+        status: The expected status.
+        send: Sends it, and returns the status.
+        stored: Further lines that must be in the store.
     """
 
     who: str
@@ -57,12 +57,12 @@ class Attack:
 
 
 def packed(path: str, content: bytes, kind: str) -> Callable[[Server], int]:
-    """A request of a writer, packed with gzip."""
+    """A request with the write token, packed with gzip."""
     return post(path, gzip.compress(content, 9), kind, content_encoding="gzip")
 
 
 def post(path: str, content: bytes, kind: str, **headers: str) -> Callable[[Server], int]:
-    """A request of a writer."""
+    """A request with the write token."""
 
     def send(server: Server) -> int:
         pieces = (content[start : start + MIB] for start in range(0, len(content), MIB))
@@ -72,14 +72,14 @@ def post(path: str, content: bytes, kind: str, **headers: str) -> Callable[[Serv
 
 
 def get(path: str, token: str = "reader", **headers: str) -> Callable[[Server], int]:
-    """A request of a reader, unless the token is another."""
+    """A GET request, with the read token by default."""
     return lambda server: ask("GET", server.url + path, headers, token)
 
 
 def ask(
     method: str, url: str, headers: dict[str, str], token: str, content: Iterator[bytes] | None = None
 ) -> int:
-    """The status of an answer, once all of it has come; it is not kept."""
+    """Makes a request. Reads and discards the whole answer, and returns its status."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     fields["authorization"] = f"Bearer {token}"
     with httpx.stream(method, url, content=content, headers=fields, timeout=300) as answer:
@@ -89,14 +89,14 @@ def ask(
 
 
 def endless(kind: str, token: str, mib: int) -> Callable[[Server], int]:
-    """A body that says it has 10 GB; no more of it is offered than so many MiB."""
+    """A request that announces a body of 10 GB and sends at most `mib` MiB of it."""
     head = f"POST /v1/default/set-many HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n"
     head += f"content-type: {kind}\r\ncontent-length: 10000000000\r\n\r\n"
 
     def send(server: Server) -> int:
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             connection.sendall(head.encode())
-            with suppress(OSError):  # it will not have it
+            with suppress(OSError):  # the server refuses the rest
                 for piece in repeat(b"x" * MIB, mib):
                     connection.sendall(piece)
             with suppress(OSError):
@@ -110,7 +110,7 @@ def endless(kind: str, token: str, mib: int) -> Callable[[Server], int]:
 
 
 def attacks() -> Iterator[Attack]:
-    """The requests; those that read find what `fill` has left."""
+    """All requests. Those with the read token read the data of `fill`."""
     set_many, get_many = "/v1/default/set-many", "/v1/default/get-many"
     body = LIMITS.body_bytes
     yield Attack(
@@ -166,7 +166,7 @@ def attacks() -> Iterator[Attack]:
 
 
 def requests_of_readers() -> Iterator[Attack]:
-    """Long heads, repeats, and values of which each byte is six in JSON."""
+    """Long heads, repeated keys, and values whose bytes each take six bytes in JSON."""
     one, get_many = "/v1/default?key=a", "/v1/default/get-many"
     yield Attack("reader", "a query of 60 KB of &", 200, get(one + "&" * 60_000))
     yield Attack("reader", "a query of 15,000 keys", 413, get("/v1/default?" + "key&" * 15_000))
@@ -184,9 +184,9 @@ def requests_of_readers() -> Iterator[Attack]:
 
 
 def packed_lines() -> Iterator[Attack]:
-    """NDJSON that gzip makes a thousandth of."""
+    """NDJSON that gzip packs to a thousandth."""
     path = "/v1/default/set-many"
-    most = 13 * MIB  # about what a line may have without escapes
+    most = 13 * MIB  # about the limit of a line without escapes
     for what, status, body in (
         ("a line of 1 GB: 1 MB", 413, b"x" * 1024 * MIB),
         ("65 brackets, 60 MB of quotes: 60 KB", 413, b"[" * 65 + b'"' * 60 * MIB),
@@ -206,7 +206,7 @@ def packed_lines() -> Iterator[Attack]:
 
 
 def packed_bodies() -> Iterator[Attack]:
-    """JSON and forms that gzip makes a thousandth of."""
+    """JSON and forms that gzip packs to a thousandth."""
     path = "/v1/default/set-many"
     size = LIMITS.body_bytes - 100
     kind = "multipart/form-data; boundary=b"
@@ -232,7 +232,7 @@ def lines(objects: Iterator[dict[str, str]] | list[dict[str, str]]) -> bytes:
 
 
 def form(size: int) -> bytes:
-    """A form of so many bytes, in two values."""
+    """A form of this size, with two values."""
     head = b'--b\r\ncontent-disposition: form-data; name="k"\r\n\r\n'
     value = b"v" * (LIMITS.value_bytes - 100)
     rest = b"v" * (size - len(value) - 2 * len(head) - 20)
@@ -240,19 +240,19 @@ def form(size: int) -> bytes:
 
 
 def guarded(host: str, data: Path) -> AbstractContextManager[Server]:
-    """A host that wants a token."""
+    """A host that requires a token."""
     return serving(host, data, anonymous="none", read_token="reader", write_token="writer")
 
 
 def fill(server: Server, more: bytes) -> None:
-    """Six large values and a hundred thousand small ones, and more lines."""
+    """Writes six large values, a hundred thousand small ones, and further lines."""
     small = b"".join(b'{"key": "small:%06d", "value": "v"}\n' % number for number in range(100_000))
     large = lines({"key": key, "value": "v" * LIMITS.value_bytes} for key in LARGE)
     assert post("/v1/default/set-many", small + large + more, NDJSON)(server) == 200
 
 
 def at_once(attack: Attack, server: Server, count: int) -> tuple[int, float, set[int]]:
-    """By how many bytes so many at once made the host grow, seconds to the last answer, and the statuses."""
+    """Sends concurrent requests. Returns the growth of the host in bytes, the seconds, and the statuses."""
     statuses: list[int] = []
 
     def send() -> None:
@@ -274,7 +274,7 @@ def at_once(attack: Attack, server: Server, count: int) -> tuple[int, float, set
 
 
 def main() -> int:
-    """Measures and prints; 1 where an answer was another than it should be."""
+    """Measures and prints the results. Returns 1 if an answer was wrong or a host broke."""
     host = (*sys.argv[1:], "spin")[0]
     words = " ".join(sys.argv[2:])
     if missing := why_not(host):
@@ -302,7 +302,7 @@ def main() -> int:
                         wrong += 1
             figures += f"{grew >> 20:7} {seconds:6.1f}"
             told |= statuses
-        # An answer that comes before the body was sent may be lost with the connection.
+        # An answer that arrives before the body was sent may be lost with the connection.
         wrong += not told <= {attack.status, 0}
         print(f"{attack.who:8} {attack.what:38} {'/'.join(map(str, sorted(told))):9}{figures}", flush=True)
     return int(wrong > 0)

@@ -1,9 +1,9 @@
-"""An import that is killed again and again: `python -m bench.kill_import [SEED]`.
+"""An import during which the host is killed, 20 times: `python -m bench.kill_import [SEED]`.
 
-Twenty times, an import under `spin up` with SQLite is sent in requests of 60,000 pairs, three calls of the
-store each, and the host is killed (kill -9) at a random moment of it. Each time: the store opens, SQLite
-finds no fault with it, every pair of every request that was answered is there, nothing is that was not sent,
-and the whole sent again completes.
+Each import under `spin up` with SQLite has requests of 60,000 pairs, three store calls each, and the host is
+killed (kill -9) at a random moment. Then the store must open, SQLite must find no error in it, every pair of
+every answered request must be there, no pair that was not sent may be there, and sending everything again
+must succeed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ ROUNDS = 20
 REQUESTS = 10
 PAIRS = 60_000
 LONGEST = 3.5
-"""Seconds after which the host is killed at the latest: about as long as the whole import takes."""
+"""The maximum delay before the kill, in seconds: about the duration of the whole import."""
 
 
 def main() -> int:
-    """Measures and prints; 1 where a pair was lost."""
+    """Runs all rounds and prints the results. Returns 1 if a pair was lost or the store was wrong."""
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.randrange(10_000)
     chance = random.Random(seed)
     print(f"{ROUNDS} rounds of {REQUESTS} requests of {PAIRS:,} pairs, {machine()}; seed {seed}")
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def import_until_killed(data: Path, parts: list[Path], delay: float, out: Path) -> int:
-    """Sends one part after another while the host lives; returns how many were answered."""
+    """Sends one part after another until the host is killed. Returns the number of answered requests."""
     answered = 0
     with serving("spin", data) as server:
         killer = threading.Timer(delay, server.kill)
@@ -78,7 +78,7 @@ def import_until_killed(data: Path, parts: list[Path], delay: float, out: Path) 
                 send(f"{server.url}/v1/default/set-many", part, out)
                 answered += 1
         except subprocess.CalledProcessError:
-            pass  # as it should: the host is gone
+            pass  # expected: the host was killed
         killer.join()
     return answered
 

@@ -1,13 +1,14 @@
 """A host that is killed under write load, 200 times: `python -m bench.kill_writes [ROUNDS] [SEED]`.
 
 Four writers send set-many and delete-many of 1 to 6,000 keys, each one batch at a time, to `spin up` over one
-SQLite file. At a random moment the host is killed (kill -9), and the file is looked at as it is left: SQLite
-must find no fault with it (`integrity_check`), every batch that was acknowledged must be there, and the one
-that was under way be there whole or not at all: on SQLite a host call is a transaction. Then the host is
-started again over the same file.
+SQLite file. At a random moment the host is killed (kill -9), and then the file is checked. SQLite must find
+no error in it (`integrity_check`), every acknowledged batch must be there, and each batch in progress must be
+there completely or not at all: on SQLite a host call is a transaction. Then the host starts again with the
+same file.
 
-What it proves is that a process that dies loses and tears nothing. It says nothing of a machine that loses
-its power: the operating system is still there to write what the process had handed over.
+This shows that a process that dies loses no acknowledged write and leaves no partial one. It does not show
+what happens when the machine loses power: here the operating system still writes what the process has passed
+to it.
 """
 
 from __future__ import annotations
@@ -28,24 +29,25 @@ from bench.files import machine
 from tests.servers import Server, serving
 
 SIZES = (1, 50, 1_000, 6_000)
-"""Keys in a batch of each writer. None is cut into several calls."""
+"""Keys in a batch of each writer. No batch is split into several calls."""
 
 LONGEST = 1.0
-"""Seconds of load after which the host is killed at the latest."""
+"""The maximum time under load before the kill, in seconds."""
 
 
 @dataclass
 class Writer:
-    """One client: it writes the same keys again and again, each time with another number.
+    """One client. It repeatedly writes the same keys, each time with another number as the value.
 
     Attributes:
-        name: What its keys start with.
-        size: How many there are.
-        stored: The number of the last batch that was acknowledged; None where that was a delete-many.
-        under_way: The batch that was not answered; the same as `stored` where there is none.
-        acknowledged: How many batches were.
-        number: That of the last batch that was sent.
-        refused: What was answered to a batch that was not taken; empty where all were.
+        name: The prefix of its keys.
+        size: The number of its keys.
+        stored: The number of the last acknowledged batch; None if that was a delete-many.
+        under_way: The number of the batch without an answer, None for a delete-many; `stored` if there is no
+            such batch.
+        acknowledged: The number of acknowledged batches.
+        number: The number of the last batch that was sent.
+        refused: The answer to a refused batch; empty if none was refused.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Writer:
     refused: str = ""
 
     def write(self, server: Server) -> None:
-        """Sends batches until the host is gone."""
+        """Sends batches until the host is killed."""
         keys = [f"{self.name}:{index}" for index in range(self.size)]
         with httpx.Client(base_url=f"{server.url}/v1/default", timeout=60) as client:
             while True:
@@ -71,7 +73,7 @@ class Writer:
                         pairs = [{"key": key, "value": value} for key in keys]
                         answer = client.post("/set-many", json={"pairs": pairs})
                 except httpx.TransportError:
-                    return  # as it should: the host is gone
+                    return  # expected: the host was killed
                 if answer.status_code != 200:
                     self.refused = answer.text
                     return
@@ -79,7 +81,7 @@ class Writer:
                 self.acknowledged += 1
 
     def look(self, store: sqlite3.Connection) -> str:
-        """What is wrong with its keys in the store; empty where nothing is."""
+        """Checks its keys in the store. Returns the error, or an empty string."""
         if self.refused:
             return self.refused
         rows = store.execute(
@@ -96,7 +98,7 @@ class Writer:
 
 
 def main() -> int:
-    """Measures and prints; 1 where something was lost or torn."""
+    """Runs all rounds and prints the results. Returns 1 if a batch was lost or partial."""
     rounds, seed = (*map(int, sys.argv[1:]), *(200, random.randrange(10_000))[len(sys.argv) - 1 :])
     chance = random.Random(seed)
     print(f"{rounds} rounds, batches of {SIZES} keys, {machine()}; seed {seed}", flush=True)

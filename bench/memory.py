@@ -1,7 +1,7 @@
-"""What Spin's memory does while millions of pairs go through: `python -m bench.memory`. Linux only.
+"""The memory of Spin while millions of pairs pass through: `python -m bench.memory`. Linux only.
 
-An import of 100,000 pairs of 100-byte values, one of a million and one of four million, then an export of
-all, under `spin up` with SQLite. Printed is what Spin held after each, and at most during it.
+It imports 100,000 pairs of 100-byte values, then a million, then four million, and then exports all, under
+`spin up` with SQLite. It prints Spin's memory after each step, and the maximum during the step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MIB = 1024 * 1024
 
 
 def main() -> int:
-    """Measures and prints."""
+    """Measures and prints the results."""
     print(f"pairs of 100 bytes, {machine()}; MiB of the process that serves")
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def tell(what: str, server: Server) -> None:
-    """Prints what is held now, and the most since the last time."""
+    """Prints the current memory, and its maximum since the last call."""
     print(f"{what:32} {resident(server) / MIB:8.1f} now {peak(server) / MIB:8.1f} at most", flush=True)
     forget_peak(server)
 

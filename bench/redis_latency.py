@@ -1,7 +1,7 @@
-"""How long get-many takes on a Redis that is a while away: `python -m bench.redis_latency`.
+"""The duration of get-many on a distant Redis: `python -m bench.redis_latency`.
 
-Spin reads single keys there, since its batch read does not work on Redis. Side by side they should cost
-about one round trip, however many they are; in a row they would cost one each. Needs `spin` and
+Spin's batch read does not work on Redis, so single keys are read there. Concurrent reads should take about
+one round trip for any number of keys; sequential reads would take one round trip per key. Needs `spin` and
 `redis-server`.
 """
 
@@ -22,13 +22,13 @@ from tests.backends.engines import redis, why_not
 from tests.servers import why_not as why_no_host
 
 EACH_WAY = 0.001
-"""Seconds of delay in each direction."""
+"""The delay in each direction, in seconds."""
 
 TURNS = 50
 
 
 def main() -> int:
-    """Measures and prints; 1 where the machine lacks what is needed."""
+    """Measures and prints the results. Returns 1 if the machine has no `spin` or no `redis-server`."""
     missing = why_no_host("spin") or why_not("Redis")
     if missing:
         print(f"not measured: {missing}", file=sys.stderr)
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def milliseconds(gateway: Gateway, keys: list[str]) -> float:
-    """The median time of a get-many of these keys."""
+    """The median duration of a get-many of these keys, in milliseconds."""
     took = []
     for _ in range(TURNS):
         start = time.perf_counter()

@@ -1,14 +1,15 @@
-"""Ten minutes of everything at once: `python -m bench.soak [SECONDS] [SEED] [OPTION OF SPIN UP …]`.
+"""Ten minutes of requests of all kinds: `python -m bench.soak [SECONDS] [SEED] [OPTION OF SPIN UP …]`.
 
-32 clients, each on a connection of its own, send what clients send to `spin up`: batches as JSON, NDJSON,
-X or of an answer. Half of them use a store on SQLite, half one on Redis, which is stopped and started again
-all the while (append-only, synced at each write: what it acknowledged is there afterwards).
+32 clients, each on its own connection, send requests to `spin up`: batches as JSON, NDJSON, forms and
+queries, lists and exports, bad requests, and requests that they break off in the middle of a body or of an
+answer. Half of them use a store on SQLite and half a store on Redis. Redis is stopped and restarted
+repeatedly (it is append-only and syncs at each write: acknowledged writes survive).
 
-Each client knows what it wrote, and looks at every answer: a value must be the last one that was
-acknowledged, or, where a write failed, one that the answer leaves open. Printed are the answers by their
-status, wrong ones, and the memory of the host. Under load that is as many instances as wait for a store at
-the time; so all clients pause each minute, unless one still waits for Redis; Spin lets go of its instances,
-and what is held then must not grow.
+Each client knows what it wrote and checks every answer: a value must be the last acknowledged one or, if a
+write failed, one that its answer leaves possible. The program prints the number of answers by status, the
+wrong answers, and the memory of the host. Under load the memory depends on the number of instances, of which
+there are as many as wait for a store. So all clients pause each minute, unless one still waits for Redis;
+Spin drops its instances during the pause, and the memory that remains must not grow.
 """
 
 from __future__ import annotations
@@ -36,52 +37,53 @@ from tests.wire import value_of, wire_pair
 
 CLIENTS = 32
 KEYS = 200
-"""Keys that each client has."""
+"""The number of keys of each client."""
 
 PATIENCE = 180.0
-"""Seconds that a client waits for an answer: what was under way when Redis went may be held by Spin's client
-for it until that has connected again."""
+"""The timeout of a client in seconds. Spin's Redis client may hold a call that was in progress when Redis
+went down until it has reconnected."""
 
 DOWN = 5.0
-"""Seconds that Redis is away."""
+"""Seconds for which Redis is down."""
 
 BETWEEN = 120.0
-"""Seconds between two of its restarts: Spin tries a lost connection again once a minute or two."""
+"""Seconds between two restarts of Redis. Spin retries a lost connection every one or two minutes."""
 
 MINUTE = 60.0
 """Seconds between two pauses."""
 
 AGAIN = 10.0
-"""Seconds until a pause is tried again that could not be."""
+"""Seconds until a pause that was not possible is tried again."""
 
 REST = 4.0
-"""Seconds of a pause: Spin lets go of an instance that has had nothing to do for one."""
+"""The length of a pause in seconds. Spin drops an instance after one idle second."""
 
 GROWTH = 64 * 1024 * 1024
-"""Bytes by which the memory at rest may grow from the first pause on. Spin keeps 2 MiB and more of each place
-that an instance has ever had."""
+"""Bytes by which the memory during a pause may grow after the first pause. Spin keeps 2 MiB and more for each
+slot that an instance has ever used."""
 
 GENERATIONS = 3
-"""Generations of a client's keys that are kept: a store that grows would make the lists of it grow."""
+"""The number of generations of a client's keys that are kept, since a growing store makes its lists grow."""
 
 Value = bytes | None
 
 
 class Wrong(Exception):
-    """An answer that cannot be."""
+    """A wrong answer."""
 
 
 @dataclass
 class Client:
-    """One client and what it knows of its keys.
+    """One client, with its knowledge of its keys.
 
     Attributes:
         store: The store that it uses.
-        may_be: By key, the values that it may have; a key that is not here has none.
-        statuses: How many answers it had, by status.
-        wrong: What was wrong with one; it stops there.
-        going: Not set while all pause.
-        busy: Whether it has a request under way.
+        going: Not set during a pause.
+        statuses: The number of its answers, by status.
+        may_be: By key, the possible values. A key without an entry must be absent.
+        generation: The number of the current generation of its keys.
+        wrong: The error of a wrong answer. The client stops at the first one.
+        busy: Whether it has a request in progress.
     """
 
     number: int
@@ -119,7 +121,7 @@ class Client:
                     self.busy = False
 
     def tidy(self, http: httpx.Client) -> None:
-        """Deletes what is left of an old generation."""
+        """Deletes the remaining keys of an old generation."""
         old = f"{self.number}.{self.generation - GENERATIONS}:"
         keys = [key for key in self.may_be if key.startswith(old)]
         if keys:
@@ -162,12 +164,12 @@ class Client:
             raise Wrong(answer.text)
 
     def written(self, answer: httpx.Response, values: dict[str, Value]) -> bool:
-        """Takes note of what a write did: all of it where it says so."""
+        """Records the effect of a write. Returns whether it succeeded."""
         self.count(answer)
         if answer.status_code == 200:
             self.may_be.update({key: {value} for key, value in values.items()})
             return True
-        # It may be that a part was done. What is known of the rest is in the answer, but a stream's lines.
+        # A part may have been applied. The answer names the keys not attempted, except for a stream.
         untouched = set(answer.json().get("not_attempted", []))
         for key, value in values.items():
             if key not in untouched:
@@ -202,7 +204,7 @@ class Client:
             self.may_be[pair["key"]] = {value}
 
     def lines(self, text: str) -> list[dict[str, Any]]:
-        """The pairs of a streamed answer; those before its last line, where that says what went wrong."""
+        """The pairs of a streamed answer. If the last line is a problem, it is counted and left out."""
         pairs = [json.loads(line) for line in text.split("\n") if line]
         if pairs and "problem" in pairs[-1]:
             self.statuses["in a stream: " + str(pairs.pop()["problem"]["status"])] += 1
@@ -244,7 +246,7 @@ class Client:
             raise Wrong(f"{method} {path}: {answer.status_code} {answer.text[:300]}")
 
     def leave_body(self, _: httpx.Client) -> None:
-        """Is gone in the middle of a body: of JSON nothing may be done, of lines those that came."""
+        """Disconnects in the middle of a body. JSON must have no effect; received lines may have one."""
         pairs = {key: self.chance.randbytes(2_000) for key in self.keys()}
         lines = b"".join(json.dumps(wire_pair(*pair)).encode() + b"\n" for pair in pairs.items())
         kind, body = "application/x-ndjson", lines
@@ -256,7 +258,7 @@ class Client:
         self.break_off(f"POST /v1/{self.store}/set-many", kind, len(body), body[: len(body) * 2 // 3])
 
     def leave_answer(self, _: httpx.Client) -> None:
-        """Is gone when the first of an answer comes."""
+        """Disconnects when the first bytes of an answer arrive."""
         self.break_off(f"GET /v1/{self.store}/export", "", 0, b"", read=True)
 
     def break_off(self, line: str, kind: str, length: int, body: bytes, *, read: bool = False) -> None:
@@ -270,11 +272,11 @@ class Client:
         self.statuses["broken off by the client"] += 1
 
     def forget(self) -> None:
-        """Takes other keys: what becomes of those that were under way is open for a while."""
+        """Starts a new generation of keys, since the values of the old ones are uncertain for a while."""
         self.generation += 1
 
     def count(self, answer: httpx.Response) -> bool:
-        """Counts an answer; says whether it is a good one."""
+        """Counts an answer. Returns whether its status is 200."""
         self.statuses[f"{self.store}: {answer.status_code}"] += 1
         if answer.status_code >= 500 and answer.json()["type"] not in (
             "/problems/store-failed",
@@ -285,7 +287,7 @@ class Client:
 
 
 def main() -> int:
-    """Measures and prints; 1 where an answer was wrong, or the memory at rest grew."""
+    """Runs the load. Returns 1 if an answer was wrong or the memory during the pauses grew."""
     numbers, options = sys.argv[1:3], sys.argv[3:]
     seconds, seed = (*map(int, numbers), *(600, random.randrange(10_000))[len(numbers) :])
     print(f"{CLIENTS} clients for {seconds} s on {machine()} and Redis; seed {seed}", *options, flush=True)
@@ -311,7 +313,7 @@ def main() -> int:
 
 
 def soak(server: Server, redis: Redis, seconds: int, seed: int) -> int:
-    """Runs the clients, restarts Redis beside them, and prints what came of it."""
+    """Runs the clients while Redis is restarted, and prints the results."""
     start = time.monotonic()
     going = threading.Event()
     going.set()
@@ -368,12 +370,12 @@ def soak(server: Server, redis: Redis, seconds: int, seed: int) -> int:
 
 
 def rest(server: Server, clients: list[Client], going: threading.Event) -> int | None:
-    """The bytes that the host holds when nobody has asked for anything for a while.
+    """Pauses all clients. Returns the memory of the idle host in bytes.
 
-    None where a client waits for an answer all the while: Redis has been away.
+    Returns None if a client still waits for an answer, because Redis was down.
     """
     going.clear()
-    time.sleep(1)  # who has seen it go on has begun by now, and most have ended
+    time.sleep(1)  # a client that did not see the pause has made its last request by now, in most cases
     held = None
     if not any(client.busy for client in clients):
         time.sleep(REST)
@@ -384,7 +386,7 @@ def rest(server: Server, clients: list[Client], going: threading.Event) -> int |
 
 @dataclass
 class Redis:
-    """A Redis that keeps what it acknowledged, on a port that stays the same."""
+    """A Redis that keeps acknowledged writes over restarts, always on the same port."""
 
     port: int
     place: Path

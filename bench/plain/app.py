@@ -1,8 +1,8 @@
-"""The yardstick of `bench/million_pairs.py`: import and export as a plain loop has them.
+"""The baseline of `bench/million_pairs.py`: import and export as a plain loop.
 
-A Spin component like the gateway's, on the same host and the same store, that does what most would write
-first: a line at a time, `json.loads` and `json.dumps`, 1,000 pairs in a call of the store. It checks
-nothing, and keeps none of the contract.
+It is a Spin component like that of the gateway, on the same host and the same store, written as most people
+would write it first: one line at a time, with `json.loads` and `json.dumps`, and 1,000 pairs per store call.
+It checks nothing, and implements none of the contract.
 """
 
 from __future__ import annotations
