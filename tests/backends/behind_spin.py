@@ -1,4 +1,4 @@
-"""Engines behind Spin, and what the contract's cases came to on each."""
+"""Engines behind Spin, and the outcomes of the contract's cases on each engine."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from tests.backends.engines import ENGINES, Engine
 from tests.servers import Server, serving
 
 SEEN: dict[str, dict[str, tuple[str, str]]] = {}
-"""By engine, by promise: the outcome through the raw interface, and through kv-batch."""
+"""By engine and by case: the outcome through the raw interface, and the one through kv-batch."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """An engine with Spin before it.
+    """An engine with Spin in front of it.
 
     Attributes:
-        name: The engine's, as in ENGINES.
-        raw: The raw interface.
-        gateway: kv-batch.
+        name: The name of the engine, a key of ENGINES.
+        engine: The running engine.
+        raw: A client of the raw interface.
+        gateway: A client of kv-batch.
         server: The Spin that runs kv-batch.
-        seen: By promise: the outcome through the raw interface, and through kv-batch.
+        seen: By case: the outcome through the raw interface, and the one through kv-batch.
     """
 
     name: str
@@ -35,16 +36,24 @@ class Backend:
 
 
 def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **more: str) -> Server:
-    """A Spin that runs kv-batch over an engine, until the stack is closed."""
+    """Runs kv-batch in Spin over an engine until the stack is closed.
+
+    Args:
+        engine: The running engine.
+        data: The directory of the host.
+        stack: It stops the host.
+        options: Further options of `spin up`.
+        more: Further variables of the component; `manifest` for another manifest.
+    """
     data.mkdir(parents=True, exist_ok=True)
     arguments = [*options]
     if engine.runtime_config:
         config = data / "runtime-config.toml"
         config.write_text(engine.runtime_config)
         arguments += ["--runtime-config-file", str(config)]
-    # The limits of requests are not what is tested here.
+    # The limits of requests are not under test here.
     room = {"max_keys": "100000", "max_body_bytes": "300000000", "max_answer_bytes": "300000000"}
-    # Spin's own word on every error of a store, for the tests to count.
+    # Spin logs every error of a store, and the tests count them.
     environment = {**engine.environment, "RUST_LOG": "spin_factor_key_value=warn"}
     variables = room | more
     manifest = variables.pop("manifest", "spin.toml")
@@ -54,12 +63,12 @@ def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **mor
 
 
 def seen_whole() -> bool:
-    """Whether every case was run on every engine."""
+    """Whether every case ran on every engine."""
     return all(len(SEEN.get(name, {})) == len(CASES) for name in ENGINES)
 
 
 def table() -> str:
-    """What was seen, for the README: the raw interface by engine, and kv-batch on all of them."""
+    """The outcomes as a table for the README: the raw interface by engine, and kv-batch on all engines."""
     head = ["", *(f"raw: {name}" for name in SEEN), "kv-batch on each"]
     lines = [head, ["---"] * len(head)]
     for case in CASES:
@@ -78,5 +87,5 @@ def table() -> str:
 
 
 def failures() -> int:
-    """In how many cases kv-batch was not right, on all engines together."""
+    """The number of cases in which kv-batch was not right, on all engines together."""
     return sum(ours != RIGHT for cases in SEEN.values() for _, ours in cases.values())

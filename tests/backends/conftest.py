@@ -1,4 +1,4 @@
-"""The engines of the backends suite, each behind Spin twice: once raw, once through kv-batch."""
+"""The engines of the backends suite, each behind Spin twice: with the raw interface and with kv-batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.servers import why_not as why_no_host
 
 @pytest.fixture(scope="session")
 def raw_component() -> None:
-    """The component that shows the raw interface, built."""
+    """Builds the component that exposes the raw interface."""
     subprocess.run(["make", "-s", "build/raw.wasm"], cwd=ROOT, check=True)
 
 
@@ -35,13 +35,13 @@ def backend(
     with ExitStack() as stack:
         engine = stack.enter_context(ENGINES[name](data))
         server = spin_over(engine, data, stack)
-        # On SQLite the raw one must have the same file; Spin keeps that in its state directory.
+        # On SQLite both must use the same file, which Spin keeps in its state directory.
         raw = spin_over(engine, data, stack, manifest="tests/backends/raw/spin.toml")
         yield Backend(name, engine, Raw(raw.url), Gateway(server.url), server, SEEN.setdefault(name, {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Names every engine: what was seen on it, or why it was left out."""
+    """Names every engine, with its results or the reason why it was skipped."""
     terminalreporter.section("backends, under Spin")
     for name in ENGINES:
         missing = why_no_host("spin") or why_not(name)
@@ -54,7 +54,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"{name}: kv-batch right in {ours} of {len(cases)} cases, of which the raw interface fails {raw}"
             if cases
-            else f"{name}: not asked for"
+            else f"{name}: not selected"
         )
     missing = why_no_host("spin") or why_no_network()
     terminalreporter.write_line(

@@ -1,7 +1,7 @@
-"""The contract as cases: what is stored, what is asked, what must come of it.
+"""The contract as cases: the stored pairs, the operation, and the required result.
 
-Each is run twice on every engine: through the raw batch interface of the host, whose outcome is put into
-words, and through kv-batch, whose outcome must be right.
+Each case runs twice on every engine: through the raw batch interface of the host, whose outcome is described
+in words, and through kv-batch, whose outcome must be right.
 """
 
 from __future__ import annotations
@@ -42,21 +42,22 @@ ODD_KEYS = [
 
 
 def numbered(count: int) -> dict[str, bytes]:
-    """Pairs by the number."""
+    """The given number of different pairs."""
     return {f"key {i}": b"value %d" % i for i in range(count)}
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that the contract promises.
+    """One promise of the contract.
 
     Attributes:
-        promise: The sentence, as the table has it.
-        operation: What is called.
-        items: Keys, or pairs to set.
-        stored: What the store holds before.
-        after: For a write, what it must hold after, where that is not plain: None for a key that is gone.
-        about_order: Whether the order is what it is about: the raw interface is excused for it elsewhere.
+        promise: The promise, as in the table of the README.
+        operation: The function that is called.
+        items: The keys, or the pairs to set.
+        stored: The contents of the store before.
+        after: For a write, the required values after it (None for a missing key), if they do not follow from
+            `items` alone.
+        about_order: Whether the case tests the order. In the other cases the raw interface may use any order.
     """
 
     promise: str
@@ -68,15 +69,15 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Unlike any other case's."""
+        """A unique name."""
         return f"{self.operation}: {self.promise}"
 
     def answer(self) -> Pairs:
-        """What get_many must answer."""
+        """The required answer of get_many."""
         return [(key, self.stored.get(key)) for key in self.items]
 
     def touched(self) -> Mapping[str, bytes | None]:
-        """What the keys that the case is about must hold after a write."""
+        """The required values of the keys of the case after a write."""
         if self.after is not None:
             return self.after
         if self.operation == "set_many":
@@ -121,7 +122,7 @@ CASES = [
 
 
 def compared(answer: Pairs, expected: Pairs, *, in_order: bool) -> str:
-    """What is wrong with an answer, in a few words."""
+    """Compares an answer: RIGHT, or what is wrong with it in a few words."""
     if answer == expected or (not in_order and sorted(map(repr, answer)) == sorted(map(repr, expected))):
         return RIGHT
     asked = {key for key, _ in expected}
@@ -140,13 +141,17 @@ def compared(answer: Pairs, expected: Pairs, *, in_order: bool) -> str:
 
 
 class Raw:
-    """The raw interface of the host, through `raw/raw.py`."""
+    """A client of the raw interface of the host, through `raw/raw.py`."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     def call(self, operation: str, items: Sequence[Any]) -> Pairs:
-        """Makes one host call. Raises Refused."""
+        """Makes one host call.
+
+        Raises:
+            Refused: the call failed.
+        """
         if operation == "set_many":
             items = [(key, base64.b64encode(value).decode()) for key, value in items]
         try:
@@ -162,13 +167,17 @@ class Raw:
 
 
 class Gateway:
-    """kv-batch, over HTTP."""
+    """A client of kv-batch over HTTP."""
 
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=f"{url}/v1", timeout=300)
 
     def call(self, operation: str, items: Sequence[Any]) -> Pairs:
-        """Makes one request. Raises Refused."""
+        """Makes one request.
+
+        Raises:
+            Refused: the status was not 200.
+        """
         body: dict[str, Any] = {"keys": list(items)}
         if operation == "set_many":
             body = {"pairs": [wire_pair(key, value) for key, value in items]}
@@ -180,7 +189,7 @@ class Gateway:
         ) else []  # fmt: skip
 
     def hold(self, pairs: dict[str, bytes]) -> None:
-        """Makes the store hold these pairs and no others."""
+        """Replaces the contents of the store with these pairs."""
         while (
             keys := self._client.get("/default/keys", params={"limit": 10_000})
             .raise_for_status()
@@ -191,7 +200,7 @@ class Gateway:
 
 
 class Refused(Exception):
-    """A call that was not done, and the problem that kv-batch gave for it."""
+    """A call that failed, with the problem that kv-batch returned."""
 
     def __init__(self, outcome: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(outcome)
@@ -199,7 +208,7 @@ class Refused(Exception):
 
 
 def outcome(case: Case, through: Raw | Gateway, gateway: Gateway) -> str:
-    """What comes of a case: RIGHT, or what is wrong in a few words."""
+    """Runs a case. Returns RIGHT, or what is wrong in a few words."""
     gateway.hold(case.stored)
     try:
         answer = through.call(case.operation, case.items)

@@ -1,4 +1,4 @@
-"""A proxy that makes a loopback server as far away as one in another place: each way takes a while."""
+"""A proxy that adds latency to a loopback server, in each direction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def delayed(port: int, seconds: float) -> Iterator[int]:
-    """The port of a proxy to `port` of the loopback that delivers every byte `seconds` after it came."""
+    """Runs a proxy to `port` of the loopback that delays every byte by `seconds`, and yields its port."""
     loop = asyncio.new_event_loop()
     proxy = loop.run_until_complete(asyncio.start_server(_serve(port, seconds), "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
@@ -41,6 +41,6 @@ def _serve(port: int, seconds: float):  # type: ignore[no-untyped-def]  # asynci
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seconds: float) -> None:
     loop = asyncio.get_running_loop()
     while data := await reader.read(65_536):
-        # Not slept here: what comes meanwhile is on its way too.
+        # No sleep here: data that arrives meanwhile must be delayed by the same time only.
         loop.call_later(seconds, writer.write, data)
     loop.call_later(seconds, writer.close)

@@ -1,4 +1,4 @@
-"""The engines behind Spin's key-value stores, each started on a free loopback port."""
+"""The engines behind Spin's key-value stores, each on a free loopback port."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import httpx
 from tests.servers import ROOT, free_port
 
 START_SECONDS = 30
+"""Timeout in seconds for an engine to listen."""
 
 AWS = {
     "AWS_REGION": "us-east-1",
@@ -25,20 +26,20 @@ AWS = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-"""Spin's DynamoDB store takes these, and the endpoint, from the environment."""
+"""Spin's DynamoDB store reads these variables, and the endpoint, from the environment."""
 
 DYNAMODB_LOCAL = ROOT / "build" / "dynamodb-local"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """An engine that runs.
+    """A running engine.
 
     Attributes:
-        runtime_config: What Spin's `--runtime-config-file` must say; empty for Spin's own default.
-        environment: What Spin must have in its environment.
-        port: Where it listens; 0 for none.
-        process: Its process; None for Spin's own.
+        runtime_config: The text of Spin's `--runtime-config-file`; empty for Spin's default store.
+        environment: Variables for the environment of Spin.
+        port: The port of the engine; 0 for none.
+        process: Its process; None for Spin's default store.
     """
 
     runtime_config: str = ""
@@ -59,7 +60,7 @@ def redis(data: Path, port: int = 0) -> Iterator[Engine]:
 
 @contextmanager
 def moto(data: Path) -> Iterator[Engine]:
-    """moto's DynamoDB: takes more items in a write than Amazon does."""
+    """moto's DynamoDB, which accepts more items in a write than Amazon does."""
     port = free_port()
     command = [sys.executable, "-m", "moto.server", "--port", str(port)]
     with running(command, port, data / "moto.log") as process:
@@ -68,7 +69,7 @@ def moto(data: Path) -> Iterator[Engine]:
 
 @contextmanager
 def dynamodb_local(data: Path) -> Iterator[Engine]:
-    """Amazon's own DynamoDB Local: enforces Amazon's limits."""
+    """Amazon's own DynamoDB Local, which enforces Amazon's limits."""
     if not any(DYNAMODB_LOCAL.glob("*.jar")):
         pom = ROOT / "tests/backends/dynamodb-local/pom.xml"
         maven = ["mvn", "-q", "-f", str(pom), "dependency:copy-dependencies"]
@@ -81,12 +82,12 @@ def dynamodb_local(data: Path) -> Iterator[Engine]:
 
 
 def sqlite(_: Path) -> AbstractContextManager[Engine]:
-    """Spin's own."""
+    """Spin's default store."""
     return nullcontext(Engine())
 
 
 def _dynamodb(port: int, process: subprocess.Popen[bytes]) -> Engine:
-    """A DynamoDB with the table that Spin wants: partition key `PK`, a string, and no sort key."""
+    """Creates the table that Spin requires in DynamoDB: partition key `PK`, a string, and no sort key."""
     url = f"http://127.0.0.1:{port}"
     scope = "Credential=test/20260101/us-east-1/dynamodb/aws4_request"
     answer = httpx.post(
@@ -152,7 +153,7 @@ ENGINES: dict[str, Callable[[Path], AbstractContextManager[Engine]]] = {
 
 
 def why_not(name: str) -> str | None:
-    """Why this machine cannot run an engine; None where it can."""
+    """Why this machine cannot run an engine; None if it can."""
     match name:
         case "Redis":
             return _lacks("redis-server")

@@ -1,6 +1,6 @@
-"""toxiproxy: the network between Spin and an engine, as far away, as slow and as unreliable as a test says.
+"""toxiproxy: a network between Spin and an engine, with the latency, bandwidth and faults that a test sets.
 
-It is a Go module, built once where `go` is there. Everything listens on the loopback.
+It is a Go module, which is built once on machines with `go`. Everything listens on the loopback.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BUILT = ROOT / "build" / f"toxiproxy-{VERSION}" / "server"
 
 
 def why_not() -> str | None:
-    """Why nothing can be far away on this machine; None where it can be, or where that must be tried."""
+    """Why this machine has no toxiproxy and cannot build it; None if it has it or may be able to build it."""
     if BUILT.exists() or shutil.which("go"):
         return None
     return "no go on PATH to build toxiproxy with"
@@ -35,7 +35,7 @@ def why_not() -> str | None:
 
 @functools.cache
 def why_not_built() -> str | None:
-    """The same, and builds toxiproxy where that was not done before."""
+    """The same, but builds toxiproxy if it was not built before. None if it is there."""
     missing = why_not()
     if missing or BUILT.exists():
         return missing
@@ -47,7 +47,7 @@ def why_not_built() -> str | None:
 
 
 def why_not_away(name: str) -> str | None:
-    """Why this machine cannot run Spin over an engine of that name that is away; None where it can."""
+    """Why this machine cannot run Spin over a distant engine with that name; None if it can."""
     return why_no_host("spin") or why_no_engine(name) or why_not_built()
 
 
@@ -56,14 +56,14 @@ class Link:
     """The link between Spin and one engine.
 
     Attributes:
-        port: Where Spin reaches the engine through it.
+        port: The port by which Spin reaches the engine through the link.
     """
 
     port: int
     _api: httpx.Client
 
     def distance(self, round_trip: float) -> None:
-        """Sets the round trip, in seconds: half of it each way."""
+        """Sets the round trip time in seconds. Each direction gets half of it."""
         for stream in ("upstream", "downstream"):
             self._remove(f"latency_{stream}")
             if round_trip:
@@ -71,7 +71,7 @@ class Link:
 
     @contextmanager
     def slow(self, kilobytes: int) -> Iterator[None]:
-        """Lets through so many KB a second, each way."""
+        """Limits the bandwidth in each direction, in KB per second."""
         for stream in ("upstream", "downstream"):
             self._add("bandwidth", stream, rate=kilobytes)
         try:
@@ -82,8 +82,8 @@ class Link:
 
     @contextmanager
     def stalled(self) -> Iterator[None]:
-        """Nothing comes through; what was sent comes at the end. No connection is closed."""
-        # The toxic `timeout` would drop what is sent, which no network does within a connection.
+        """Delivers data only at the end of the block, and closes no connection."""
+        # The toxic `timeout` would drop data, which no network does within a connection.
         for stream in ("upstream", "downstream"):
             self._add("latency", stream, name=f"stall_{stream}", latency=3_600_000)
         try:
@@ -94,7 +94,7 @@ class Link:
 
     @contextmanager
     def cut_after(self, count: int) -> Iterator[None]:
-        """Each connection is closed when so many further bytes of answers have come."""
+        """Closes each connection after this number of further bytes of answers."""
         self._add("limit_data", "downstream", bytes=count)
         try:
             yield
@@ -103,7 +103,7 @@ class Link:
 
     @contextmanager
     def reset_after(self, seconds: float) -> Iterator[None]:
-        """Each connection is reset (RST) after so long; until then, no answer comes."""
+        """Resets each connection (RST) after this time. No answer arrives before."""
         self._add("reset_peer", "downstream", timeout=round(seconds * 1_000))
         try:
             yield
@@ -122,12 +122,12 @@ class Link:
 
 @contextmanager
 def network(engine: Engine, data: Path, round_trip: float = 0) -> Iterator[tuple[Link, Engine]]:
-    """A link to an engine, and that engine as Spin reaches it through the link.
+    """Runs toxiproxy. Yields a link to an engine, and that engine as Spin reaches it through the link.
 
     Args:
-        engine: What is at its other end.
+        engine: The engine at the other end.
         data: A directory for the log of toxiproxy.
-        round_trip: In seconds.
+        round_trip: The round trip time in seconds.
     """
     if missing := why_not_built():
         raise RuntimeError(missing)

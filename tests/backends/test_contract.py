@@ -1,4 +1,4 @@
-"""The contract on every engine, under Spin, beside the raw interface that it stands on."""
+"""The contract on every engine under Spin, compared with the raw interface."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_the_empty_key_is_stored_or_said_to_be_refused(backend: Backend) -> None
         assert len(problem["failed"][0]["reason"]) < 300
         assert backend.gateway.call("get_many", keys[:-1]) == pairs[:-1]
         if backend.name == "DynamoDB (moto)":
-            return  # refuses it in writes alone
+            return  # it refuses the empty key only in writes
         with pytest.raises(Refused) as reading:
             backend.gateway.call("get_many", keys)
         assert [each["key"] for each in reading.value.problem["failed"]] == [""]
@@ -59,17 +59,18 @@ def test_values_of_over_128_mib_together_are_read(backend: Backend) -> None:
     backend.gateway.hold({})
 
 
-# Calls that are refused while a batch of 10,000 is first set, got and deleted: 10000, 6400 … to what works.
+# The number of refused calls while a batch of 10,000 is first set, got and deleted: 10000, 6400 … to a size
+# that works.
 REFUSED_AT_FIRST = {
     "SQLite": 0,
-    "Redis": 1,  # the batch read of two by which a store is asked whether it has them
-    "DynamoDB (moto)": 9,  # reads alone: it takes any number of writes
+    "Redis": 1,  # the batch read of two keys that tests whether batch reads work
+    "DynamoDB (moto)": 9,  # only reads: it accepts any number of writes
     "DynamoDB Local": 10 + 9 + 10,
 }
 
 
 def test_a_second_batch_makes_no_call_that_is_refused(backend: Backend, tmp_path: Path) -> None:
-    """What an instance has learned of a store it keeps."""
+    """An instance keeps what it has learned about a store."""
     pairs = list(numbered(10_000).items())
     keys = [key for key, _ in pairs]
     with ExitStack() as stack:

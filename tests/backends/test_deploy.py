@@ -1,4 +1,4 @@
-"""The files of deploy/ are what Spin wants, each tried as far as a machine without a cloud allows."""
+"""The files of deploy/ work in Spin. Each is tested as far as possible on a machine without a cloud."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def deployed(name: str) -> str:
 
 
 def manifest_with(stores: str, data: Path) -> str:
-    """The manifest, with other stores granted."""
+    """The path of a copy of the manifest that grants other stores."""
     text = (ROOT / "spin.toml").read_text()
     granted = text.replace('key_value_stores = ["default"]', f"key_value_stores = {stores}")
     assert granted != text
@@ -63,7 +63,7 @@ def test_dynamodb(tmp_path: Path) -> None:
 
 
 def test_cosmos_is_taken_by_spin_but_not_reached(tmp_path: Path) -> None:
-    """No request is made: it would leave the machine."""
+    """No request is made, because it would leave the machine."""
     with ExitStack() as stack:
         try:
             server = spin_over(Engine(deployed("azure_cosmos.toml")), tmp_path, stack)

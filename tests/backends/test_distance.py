@@ -1,4 +1,4 @@
-"""The contract and its times on engines that are far away: up to 200 ms of round trip."""
+"""The contract and its durations on distant engines: up to 200 ms of round trip time."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from tests.conftest import FIGURES
 ALL = os.environ.get("DISTANCES") == "all"
 
 DISTANCES = [0, 2, 20, 100] if ALL else [2, 20, 100]
-"""Milliseconds of round trip at which the contract is tried; at 0 it is in test_contract.py."""
+"""Round trip times in milliseconds at which the contract is tested. test_contract.py tests it at 0."""
 
 TIMED = [0, 2, 20, 100, 200] if ALL else [200]
-"""Those at which the times are taken. At 200 each round trip too many shows, however busy the machine is."""
+"""Round trip times at which durations are measured. At 200 an extra round trip shows on any busy machine."""
 
 TRIES = 5 if ALL else 3
 
 
 def busy(request: Request) -> float:
-    """Seconds that a request may take besides its round trips on a machine that has other things to do."""
+    """The maximum time of a request without its round trips, in seconds, on a busy machine."""
     return 0.1 + 3 * request.besides
 
 
 @dataclass(frozen=True)
 class Far:
-    """An engine at a distance, and kv-batch over it."""
+    """A distant engine, and kv-batch over it."""
 
     link: Link
     gateway: Gateway

@@ -1,6 +1,6 @@
 """A network that stalls, resets connections in the middle of an answer, or is slow.
 
-Whatever it does, every request is answered in a bounded time, and says only what is true.
+In each case every request is answered within a bound, and every answer is true.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from tests.conftest import FIGURES
 WITNESSES = 6
 
 STALL = 10.0
-"""Seconds for which nothing comes."""
+"""Seconds without any data."""
 
 STALL_BOUND = 25.0
-"""Seconds in which a request is answered that meets a stall: a call that blocks the instance ends with the
-stall, and one that waits for it may still ask the store once."""
+"""The maximum time of a request during a stall, in seconds: a call that blocks the instance ends with the
+stall, and a call that waits for it may still make one call."""
 
 BACK = 10.0
-"""Seconds after which a store whose connection was lost is served again: Spin's Redis client connects again
-after one or two."""
+"""Seconds within which a store with a lost connection works again. Spin's Redis client reconnects after one
+or two seconds."""
 
 SLOW = 100
-"""KB a second."""
+"""KB per second."""
 
 
 @dataclass(frozen=True)
 class Away:
-    """An engine behind a link, and a Spin over it."""
+    """An engine behind a link, with Spin over it."""
 
     name: str
     link: Link

@@ -1,4 +1,4 @@
-"""An engine that goes away and comes back, and one that several Spins share."""
+"""An engine that goes down and comes back, and an engine that several Spins share."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.backends.engines import redis, why_not
 from tests.servers import why_not as why_no_host
 
 BOUND = 15
-"""Seconds in which an answer must come from a gateway whose store is gone."""
+"""Seconds in which a gateway whose store is down must answer."""
 
 RECONNECT = 150
-"""Seconds after which Spin has found a Redis that is back: after its first retry it waits for one to two
-minutes before each other (redis-rs 0.32)."""
+"""Seconds within which Spin reconnects to a Redis that is back: after the first retry it waits one to two
+minutes before each further one (redis-rs 0.32)."""
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +52,7 @@ def test_a_store_that_goes_away_is_told_and_served_again_when_it_is_back(tmp_pat
                 assert sorted(named) == sorted(keys)
         with redis(tmp_path, engine.port):
             end = time.monotonic() + RECONNECT
-            while True:  # Spin connects again by itself
+            while True:  # Spin reconnects by itself
                 try:
                     gateway.call("set_many", pairs)
                 except Refused:
@@ -64,10 +64,10 @@ def test_a_store_that_goes_away_is_told_and_served_again_when_it_is_back(tmp_pat
 
 
 def test_many_clients_at_once_get_answers(tmp_path: Path) -> None:
-    """Reads of single keys, which run side by side, and calls that block the instance, from everyone at once.
+    """All clients at once read single keys concurrently and make calls that block the instance.
 
-    Spin's Redis client lets in 50 commands, first come first served, and one that waits and is stopped by
-    such a call would let no other pass.
+    Spin's Redis client accepts 50 commands at a time, in order of arrival. If a blocking call stopped a
+    command that waits there, no other command could pass it.
     """
     turns, clients = 30, 16
 

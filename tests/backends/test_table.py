@@ -1,4 +1,7 @@
-"""The README's table is what the suite has seen. It is run last: files run in the order of their names."""
+"""The README's table shows the outcomes of this suite.
+
+This file runs last, because files run in the order of their names.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two clients on two stores of one Spin, one of them far away: neither waits for the other."""
+"""Two clients on two stores of one Spin, one of them distant: neither waits for the other."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.backends.test_deploy import manifest_with
 from tests.conftest import FIGURES
 
 ROUND_TRIP = 0.2
-"""Seconds to the far store."""
+"""The round trip time to the distant store, in seconds."""
 
 SECONDS = 2.0
-"""For which each is asked."""
+"""The duration of each load, in seconds."""
 
 KEYS = [f"key {i}" for i in range(1_000)]
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one client asks, again and again."""
+    """The request that one client repeats, and the duration of each in seconds."""
 
     store: str
     path: str
@@ -36,7 +36,7 @@ class Load:
     took: list[float] = field(default_factory=list)
 
     def run(self, url: str) -> None:
-        """Asks for SECONDS."""
+        """Repeats the request for SECONDS."""
         with httpx.Client(base_url=f"{url}/v1/{self.store}", timeout=60) as client:
             end = time.perf_counter() + SECONDS
             while (start := time.perf_counter()) < end:
@@ -44,7 +44,7 @@ class Load:
                 self.took.append(time.perf_counter() - start)
 
     def part(self, of_hundred: int) -> float:
-        """The time that so many of a hundred requests did not take longer than."""
+        """A percentile of the durations, in seconds."""
         return sorted(self.took)[min(len(self.took) * of_hundred // 100, len(self.took) - 1)]
 
     def __str__(self) -> str:
@@ -70,13 +70,14 @@ STOPPED = {
     "Redis": {"set-many of 1,000 pairs"},
     "DynamoDB (moto)": {"set-many of 2 pairs", "get-many of 100 keys", "set-many of 1,000 pairs"},
 }
-"""Calls that block the instance, since the host has no other for them: a request that is in the same instance
-just then waits until the store has answered. No other does: Spin hands it to another instance."""
+"""Requests whose calls block the instance, since the host has no other calls for them. Another request in the
+same instance waits until the store has answered. Later requests do not wait: Spin starts them in another
+instance."""
 
 
 @dataclass(frozen=True)
 class Both:
-    """A Spin with SQLite as `default` and an engine that is away as `cache`."""
+    """A Spin with SQLite as `default` and a distant engine as `cache`."""
 
     name: str
     link: Link

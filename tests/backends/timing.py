@@ -1,7 +1,7 @@
-"""How long requests take on an engine that is far away: what is measured, and the bound of each.
+"""The durations of requests on a distant engine: the requests, and the bound of each.
 
-A bound is a number of round trips and a time besides, in which everything that is not the network must fit:
-the client, Spin, the gateway and the engine.
+A bound is a number of round trips plus a time for everything that is not the network: the client, Spin, the
+gateway and the engine.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ KEYS = [f"key {i}" for i in range(1_000)]
 THOUSAND = {"keys": KEYS}
 
 PAUSE = 1.2
-"""Seconds after which a store was not heard from within a second."""
+"""Seconds without requests, so that the store has not answered within the last second."""
 
 NEW_EACH_TIME = ("--max-instance-reuse-count", "1")
-"""What makes Spin answer every request with a new instance."""
+"""Options that make Spin answer every request in a new instance."""
 
 KEPT = ("--idle-instance-timeout", "60s")
-"""What makes Spin keep an instance through PAUSE: it would drop one that was idle for a second."""
+"""Options that make Spin keep an instance through PAUSE. By default it drops one after an idle second."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request whose time is bounded.
+    """A request with a bound for its duration.
 
     Attributes:
-        name: As the table has it.
-        path: Under `/v1/default`.
-        body: None for a GET.
-        round_trips: How many it may take.
-        besides: Seconds that it may take besides.
+        name: Its name in the table.
+        path: Its path under `/v1/default`.
+        body: Its body; None for a GET.
+        round_trips: The maximum number of round trips.
+        besides: The maximum time without the round trips, in seconds.
         new: Whether a new instance answers it.
-        pause: Seconds before it.
+        pause: The pause before it, in seconds.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Request:
     pause: float = 0.0
 
     def bound(self, round_trip: float) -> float:
-        """Seconds that it may take."""
+        """The maximum duration in seconds."""
         return self.round_trips * round_trip + self.besides
 
 
@@ -75,13 +75,13 @@ REQUESTS = [
 
 @dataclass(frozen=True)
 class Spins:
-    """Two Spins over one engine: one keeps its instances, the other makes a new one for each request."""
+    """Two Spins over one engine: one keeps its instances, the other starts a new one for each request."""
 
     kept: httpx.Client
     new: httpx.Client
 
     def seconds(self, request: Request) -> float:
-        """How long a request takes."""
+        """Makes a request. Returns its duration in seconds."""
         time.sleep(request.pause)
         client = self.new if request.new else self.kept
         start = time.perf_counter()
@@ -94,12 +94,12 @@ class Spins:
         return took
 
     def fill(self) -> None:
-        """Makes the store hold the 1,000 keys."""
+        """Writes the 1,000 keys to the store."""
         pairs = [{"key": key, "value": f"value of {key}"} for key in KEYS]
         self.kept.post("/set-many", json={"pairs": pairs}).raise_for_status()
 
     def warm(self) -> None:
-        """Has the kept instance asked everything once."""
+        """Makes each request once on the kept instance."""
         for request in REQUESTS:
             if not request.new and not request.pause:
                 self.seconds(request)
@@ -107,7 +107,7 @@ class Spins:
 
 @contextmanager
 def spins_over(engine: Engine, data: Path) -> Iterator[Spins]:
-    """The two Spins, which have not asked the engine for anything yet."""
+    """Runs the two Spins. They have not made a call to the engine yet."""
     with ExitStack() as stack:
 
         def client(name: str, *arguments: str) -> httpx.Client:

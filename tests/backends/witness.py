@@ -1,4 +1,4 @@
-"""A client that knows what it may read: it writes and reads keys of its own, whatever the network does."""
+"""A client that writes and reads its own keys, and checks every value, whatever the network does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpx
 from tests.backends.contract import Gateway, Refused
 
 SIZES = (2, 40, 150)
-"""Keys of one batch: on Redis up to 128 are written side by side, more by a call that blocks the instance."""
+"""Keys of one batch. On Redis up to 128 are written concurrently, more by a call that blocks the instance."""
 
 
 @dataclass
@@ -22,10 +22,10 @@ class Witness:
     """One client.
 
     Attributes:
-        gateway: kv-batch.
-        name: What its keys start with.
-        longest: Seconds of its longest request.
-        answers: How many requests were answered as they should, by status.
+        gateway: The client of kv-batch.
+        name: The prefix of its keys.
+        longest: The duration of its longest request, in seconds.
+        answers: The number of answers, by status.
     """
 
     gateway: Gateway
@@ -37,7 +37,7 @@ class Witness:
     _turn: int = 0
 
     def turn(self) -> None:
-        """Writes some keys, reads them, and now and then deletes some."""
+        """Writes or, every fourth time, deletes some keys, and reads them."""
         self._turn += 1
         keys = [f"{self.name} {i}" for i in range(SIZES[self._turn % len(SIZES)])]
         if self._turn % 4 == 0:
@@ -48,7 +48,7 @@ class Witness:
         self.read(keys)
 
     def read(self, keys: Sequence[str]) -> None:
-        """Reads, and looks whether that may be."""
+        """Reads keys, and checks their values."""
         pairs, problem = self._call("get_many", keys)
         if problem is not None:
             return
@@ -66,7 +66,7 @@ class Witness:
             assert not set(failed) & set(untouched)
         for key, value in values.items():
             if key in failed:
-                # It may have come to the store, and may yet come.
+                # The write may have reached the store, or may still reach it.
                 self._doubtful.setdefault(key, set()).add(value)
             elif key not in untouched:
                 self._written[key] = value
@@ -88,7 +88,7 @@ class Witness:
 
 @contextmanager
 def watching(url: str, count: int) -> Iterator[list[Witness]]:
-    """So many witnesses, each taking turns until the end, where what any of them met is raised."""
+    """Runs `count` witnesses until the end of the block, and raises the first error of any of them."""
     witnesses = [Witness(Gateway(url), f"witness {number}") for number in range(count)]
     ended = threading.Event()
     errors: list[Exception] = []
@@ -114,7 +114,11 @@ def watching(url: str, count: int) -> Iterator[list[Witness]]:
 
 
 def eventually(call: Callable[[], object], seconds: float) -> float:
-    """Makes a call until it is not refused; says after how many seconds."""
+    """Repeats a call until it succeeds. Returns the seconds until then.
+
+    Raises:
+        Refused: it still fails after `seconds`.
+    """
     start = time.monotonic()
     while True:
         try:

@@ -1,8 +1,9 @@
-"""Stores behind the WIT modules, as Spin has them on SQLite, Redis and DynamoDB, in virtual time.
+"""Stores behind the WIT modules, as Spin implements them on SQLite, Redis and DynamoDB, in virtual time.
 
-Each answers after its round trip, unless one of its faults is in the way (`Fault`). What no caller may do
-(docs/decisions/0009, FACTS of each engine) is noted as a hazard and never forgiven. An engine keeps the whole
-history of each key, so that a model can say what a caller may have seen.
+Each store answers after its round trip, unless one of its faults delays or changes the answer (`Fault`). A
+call that no caller may make (docs/decisions/0009-blocking-calls.md, docs/backends.md) is recorded as a
+hazard, and each hazard fails the test. An engine keeps the whole history of each key, so that a model can
+tell which values a caller may have seen.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Change: TypeAlias = tuple[str, Value]
 FOREVER: Final = float("inf")
 
 HANGS = 60.0
-"""Seconds that Spin's Redis client keeps a call whose connection was lost."""
+"""Seconds that Spin's Redis client holds a call whose connection was lost."""
 
 GIVES_UP = 8.0
 """Seconds after which the AWS SDK gives up a call."""
@@ -40,31 +41,31 @@ LOCK_WAIT = 5.0
 ANY_NUMBER = 1 << 30
 
 BLOCKING_PROBE_GRACE: Final = BLOCKING_PROBE_TTL + 0.05
-"""Seconds for which a store may have been lost when a call that blocks is made."""
+"""Seconds for which a store may already be lost when a blocking call is made."""
 
 NOTHING_DONE: Final = ("database is locked", "too many requests")
-"""Errors of calls that changed nothing."""
+"""The errors of calls that changed nothing."""
 
 OPERATION: ContextVar[int] = ContextVar("OPERATION", default=-1)
-"""The operation that makes a call, by its number."""
+"""The number of the operation that makes a call."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to the calls of a store for some time.
+    """A fault of a store during some time.
 
-        kind      the calls
-        stall     nothing comes: answers that would arrive meanwhile arrive at the end
-        lost      Redis: those in flight hang for HANGS, those begun meanwhile until the store is back;
-                  DynamoDB: each fails after a while
-        late      each answer takes up to `extra` seconds more
-        busy      SQLite: locked by another process; else "too many requests" and the like
-        failing   some fail, and may have been done in part
-        once      the connection is lost, but now and then a call is answered
+        kind      the effect on calls
+        stall     no answer arrives: answers that are due meanwhile arrive at the end
+        lost      Redis: calls in flight hang for HANGS, and calls that start meanwhile until the store is
+                  back; DynamoDB: each call fails after a while
+        late      each answer takes up to `extra` seconds longer
+        busy      SQLite: locked by another process; other engines: "too many requests" and similar errors
+        failing   some calls fail, and may have been applied in part
+        once      the connection is lost, but some calls are answered
 
     Attributes:
-        start, end: From when, and to when; FOREVER for the rest of time.
-        extra: Seconds, for `late`; the share of the calls, for `failing` and `once`.
+        start, end: The time of the fault in seconds; an end of FOREVER is never.
+        extra: Seconds for `late`; the share of the calls for `failing` and `once`.
     """
 
     kind: Literal["stall", "lost", "late", "busy", "failing", "once"]
@@ -75,19 +76,19 @@ class Fault:
 
 @dataclass(frozen=True)
 class Nature:
-    """What a store is like.
+    """The properties of a store.
 
     Attributes:
-        kind: Which engine it is.
-        rt: Seconds of a round trip.
-        jitter: The share of it by which it may be longer.
-        faults: What happens to it.
-        most_read, most_written: Keys that a call may hold.
-        cap: Bytes that one answer of get-many may hold.
-        longest: Bytes of the longest value that it takes.
-        lists: Keys that list-keys hands over at once; more come as a stream only.
-        refuses: A character that no key may hold.
-        repeats: Whether it names a key twice, now and then, in a list or an answer.
+        kind: The engine.
+        rt: The round trip time in seconds.
+        jitter: The share of the round trip time by which a round trip may be longer.
+        faults: Its faults.
+        most_read, most_written: The maximum number of keys in one call.
+        cap: The maximum size of one answer of get-many, in bytes.
+        longest: The maximum size of a value, in bytes.
+        lists: The maximum number of keys that list-keys returns; more keys are only available as a stream.
+        refuses: A character that no key may have.
+        repeats: Whether a list or an answer may have a key twice.
     """
 
     kind: Kind
@@ -111,16 +112,16 @@ class Nature:
 
 
 class Engine:
-    """A store, on its own.
+    """One store.
 
     Attributes:
-        data: What it holds.
-        history: What each key ever held, and since when.
-        applied, touched, asked: The keys whose change was made, may have been made, or was asked for, by the
-            number of the operation.
-        failures: The operations that met a failure of a call, with how many.
-        hazards: What no caller may do.
-        calls: (operation, name, count of keys, time) of each call.
+        data: The contents.
+        history: The values of each key so far, with the time of each.
+        applied, touched, asked: By the number of the operation, the keys whose change was made, may have been
+            made, or was requested.
+        failures: The number of failed calls, by operation.
+        hazards: The calls that no caller may make.
+        calls: (operation, name, number of keys, time) of each call.
     """
 
     def __init__(self, label: str, nature: Nature, loop: Loop, random: Random, has_others: bool) -> None:
@@ -141,14 +142,14 @@ class Engine:
         self._streaming = 0
 
     def put(self, data: Mapping[str, bytes]) -> None:
-        """Holds these from the start."""
+        """Stores pairs before the start."""
         self.data.update(data)
         self.history.update((key, [(self._loop.now, value)]) for key, value in data.items())
 
-    # When a call has its answer, and whether it is one
+    # The time of an answer, and its error
 
     def _plan(self, now: float) -> tuple[float, str | None]:
-        """The time of the answer to a call that is made now, and the error that it is."""
+        """The time of the answer to a call that is made now, and its error, if any."""
         nature, random = self.nature, self._random
         end = now + nature.rt * (1 + nature.jitter * random.random())
         error: str | None = None
@@ -192,10 +193,10 @@ class Engine:
     # Calls
 
     def blocking(self, name: str, keys: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:
-        """A call during which the instance stands still.
+        """Makes a call that blocks the instance.
 
         Raises:
-            Err: the host's error.
+            Err: the error of the host.
         """
         loop, now = self._loop, self._loop.now
         if self.nature.kind == "Redis":
@@ -228,15 +229,15 @@ class Engine:
                     self._hazard(f"{name} blocks the instance on a store that is lost for {gone:.1f} s")
 
     async def asynchronous(self, name: str, keys: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:
-        """A call beside which the other tasks go on.
+        """Makes a call while the other tasks proceed.
 
         Raises:
-            Err: the host's error.
+            Err: the error of the host.
         """
         loop, now = self._loop, self._loop.now
         end, error = self._plan(now)
         self._attempt(changes, error)
-        if self.nature.kind == "SQLite":  # Spin blocks the thread for it
+        if self.nature.kind == "SQLite":  # Spin blocks the thread for this
             self._on_a_locked_file(name)
             loop.stand_still(end, self.label)
             end = loop.now
@@ -269,10 +270,10 @@ class Engine:
         error: str | None,
         asked: Sequence[Change] = (),
     ) -> None:
-        """Does what a call asks for.
+        """Applies a call.
 
         Raises:
-            Err: with the fault that it met, or why the engine refuses it.
+            Err: the call met a fault, or the engine refuses it.
         """
         operation = OPERATION.get()
         self.calls.append((operation, name, len(keys), self._loop.now))
@@ -297,7 +298,7 @@ class Engine:
                 self.data[key] = value
 
     def _refused(self, name: str, keys: Sequence[str], changes: Sequence[Change]) -> str | None:
-        """Why the engine does not take a call."""
+        """Why the engine refuses a call; None if it accepts it."""
         nature = self.nature
         if name.endswith("_many"):
             if not keys:
@@ -320,7 +321,7 @@ class Engine:
     def _hazard(self, what: str) -> None:
         self.hazards.append(f"{self.label} at {self._loop.now:.3f} s: {what}")
 
-    # What a caller may have seen
+    # The values that a caller may have seen
 
     def possible(self, key: str, start: float, end: float) -> list[Value]:
         """The values that a key had between two times."""
@@ -335,12 +336,15 @@ class Engine:
         return [before, *during]
 
     def disturbed(self, start: float, end: float) -> list[Fault]:
-        """The faults that show between two times, in calls that were made then, or before: they may hang on,
-        and answers are not noticed while the instance stands still."""
+        """The faults that may affect calls between two times.
+
+        A fault also affects calls that were made before: they may hang, and answers are not noticed while the
+        instance is blocked.
+        """
         start -= HANGS + sum(end - start for start, end, _ in self._loop.still)
         return [fault for fault in self.nature.faults if fault.start <= end and start <= fault.end]
 
-    # As the modules have it
+    # The result as the host returns it
 
     def told(self, pairs: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
         self._random.shuffle(pairs)
@@ -348,7 +352,7 @@ class Engine:
 
 
 class Reader:
-    """A stream of keys under way."""
+    """An open stream of keys."""
 
     def __init__(self, engine: Engine, keys: list[str], loop: Loop) -> None:
         self.writer_dropped = False
@@ -372,7 +376,7 @@ class Reader:
 
 
 class AsyncStore:
-    """`spin:key-value/key-value@3.0.0`'s store."""
+    """The store of `spin:key-value/key-value@3.0.0`."""
 
     def __init__(self, engine: Engine, loop: Loop) -> None:
         self._engine = engine
@@ -407,7 +411,7 @@ class AsyncStore:
 
 
 class HostBucket:
-    """`wasi:keyvalue/store`'s bucket; its batch functions are those of `wasi:keyvalue/batch`."""
+    """The bucket of `wasi:keyvalue/store`. Its batch functions are those of `wasi:keyvalue/batch`."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -438,11 +442,12 @@ class HostBucket:
 
 @dataclass
 class World:
-    """An instance over some stores.
+    """An instance with some stores.
 
     Attributes:
+        natures: The properties of the stores, by label.
+        random: The source of all randomness.
         engines: The stores, by label.
-        random: Whatever happens by chance is taken from it.
     """
 
     natures: Mapping[str, Nature]
@@ -488,11 +493,11 @@ class World:
         return await open_bucket(self.wit, label)
 
     def hazards(self) -> list[str]:
-        """What no caller may do, and was done."""
+        """The hazards of all stores."""
         return [hazard for engine in self.engines.values() for hazard in engine.hazards]
 
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
-        """Runs a scenario, and drains the loop."""
+        """Runs a scenario, drains the loop, and checks that there was no hazard."""
         result = self.loop.run(main)
         self.loop.drain()
         assert not self.hazards(), self.hazards()
@@ -500,7 +505,7 @@ class World:
 
 
 async def side_by_side(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
-    """What comes of each; errors are raised once all have ended."""
+    """Runs coroutines concurrently. Returns their results, or raises the first error after all have ended."""
     outcomes = await asyncio.gather(*coroutines, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):

@@ -1,9 +1,9 @@
-"""An event loop with a virtual clock, which behaves as one Spin instance does.
+"""An event loop with virtual time that behaves as one Spin instance.
 
-When no task is ready, the time jumps to the next timer: nothing ever sleeps. Timers fire one by one, and the
-tasks go on before the next, as a host hands over its events. A *blocking* call of the host
-(`stand_still`) moves the time on while no task runs, and the timers that would have fired meanwhile fire
-afterwards. When no task is ready and there is no timer, nothing can ever happen again: `Deadlock`.
+When no task is ready, the time advances to the next timer: nothing ever sleeps. Timers fire one by one, and
+the tasks run before the next timer fires, in the order in which a host delivers its events. A *blocking* host
+call (`stand_still`) advances the time while no task runs; timers that were due meanwhile fire afterwards. If
+no task is ready and there is no timer, nothing can ever happen again: `Deadlock`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any, TypeVar
 from kv_batch.bucket import Clock
 
 MOST_STEPS = 1_000_000
-"""Steps of tasks after which a run is taken to be endless."""
+"""Steps of tasks after which a run is considered endless."""
 
 Result = TypeVar("Result")
 
 
 class Deadlock(AssertionError):
-    """A task waits, and nothing will ever wake it."""
+    """A task waits, but nothing will ever wake it."""
 
 
 class Loop:
-    """One instance of a host, and its time: as much of an event loop as tasks and futures need.
+    """One instance of a host, and its time. It has the parts of an event loop that tasks and futures need.
 
     Attributes:
-        now: Seconds since the start.
-        still: When the instance stood still: from, to, and for which store.
-        tasks: Every task that was ever made.
-        errors: What was reported to the loop.
+        now: The time in seconds since the start.
+        still: The times when the instance was blocked: start, end, and the store.
+        tasks: All tasks so far.
+        errors: The errors that were reported to the loop.
     """
 
     def __init__(self) -> None:
@@ -45,11 +45,11 @@ class Loop:
         self.clock = Clock(self.time, self.wait)
         self._ready: deque[tuple[Context, Callable[..., object], tuple[Any, ...]]] = deque()
         self._timers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._loop: Any = self  # it has not all that the class of asyncio has
+        self._loop: Any = self  # it does not have all methods of the class of asyncio
         self._order = 0
         self._steps = 0
 
-    # What tasks and futures need of a loop
+    # The methods that tasks and futures call on a loop
 
     def time(self) -> float:
         return self.now
@@ -76,25 +76,25 @@ class Loop:
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.errors.append(str(context.get("exception") or context.get("message")))
 
-    # What a host does
+    # The methods of a host
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Runs a coroutine beside the task that calls."""
+        """Runs a coroutine concurrently with the caller."""
         self.create_task(coroutine)
 
     def wait(self, seconds: float) -> asyncio.Future[None]:
-        """Waits, and lets the other tasks go on."""
+        """Waits, while the other tasks proceed."""
         return self.until(self.now + seconds)
 
     def until(self, when: float) -> asyncio.Future[None]:
-        """Done at that time. Infinity is never."""
+        """A future that is done at that time; never if it is infinity."""
         future = asyncio.Future[None](loop=self._loop)
         self._order += 1
         heappush(self._timers, (when, self._order, future))
         return future
 
     def stand_still(self, until: float, store: str) -> None:
-        """A blocking call: no task runs until it has its answer."""
+        """Simulates a blocking call: no task runs until it has its answer."""
         if until > self.now:
             self.still.append((self.now, until, store))
             self.now = until
@@ -102,14 +102,14 @@ class Loop:
     # Running
 
     def run(self, main: Coroutine[Any, Any, Result]) -> Result:
-        """Runs until a coroutine has ended; what came of it."""
+        """Runs until a coroutine has ended. Returns its result."""
         task = self.create_task(main)
         self._go(task.done)
         result: Result = task.result()
         return result
 
     def drain(self) -> None:
-        """Runs until nothing is left to be done but what never ends."""
+        """Runs until only tasks that never end are left."""
         self._go(lambda: not self._timers or self._timers[0][0] == float("inf"))
 
     @property

@@ -1,11 +1,12 @@
-"""Schedules made from a seed, and the model that says what may come of them.
+"""Schedules that are generated from a seed, and a model of the results that the contract allows.
 
     seed ──► Schedule ──► World: the contract, the gate and the adapter ──► Said, by each operation
                             │                                                   │
-                            └── what the stores held, when, and for whom ──► check
+                            └── the contents of the stores over time ───────► checks
 
-A schedule is some stores with what happens to them, and requests, each a series of operations on one store.
-`check` knows nothing of how the contract works. It holds what was said against what the stores saw.
+A schedule has some stores with their faults, and requests, each a series of operations on one store. The
+checks (`Play`, `untrue`) do not know how the contract works: they compare the reported results with the calls
+and the contents of the stores.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from tests.simulated.engines import (
 Name = Literal["get_many", "set_many", "delete_many", "list_keys"]
 
 BEFORE: Final = {f"k{number}": b"before" for number in range(12)}
-"""What each store holds when a schedule begins."""
+"""The contents of each store at the start of a schedule."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Operation:
     """One call of the contract.
 
     Attributes:
-        name: Which.
-        keys: Its keys, repeats and all.
-        size: Bytes, at least, of each value that is written.
+        name: The function.
+        keys: Its keys, with repeats.
+        size: The minimum size of each written value, in bytes.
     """
 
     name: Name
@@ -62,7 +63,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Request:
-    """Operations on one store, one after the other, until one fails."""
+    """Operations on one store, in sequence until one fails. `start` is in seconds."""
 
     store: str
     start: float
@@ -71,10 +72,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Stores, and what is asked of them.
+    """Stores, and the requests to them.
 
     Attributes:
-        settles: Whether the stores are asked once more, long after everything is over.
+        natures: The properties of the stores, by label.
+        settles: Whether more operations follow long after the others, when no fault has an effect any more.
     """
 
     seed: int
@@ -87,7 +89,7 @@ class Schedule:
         return any(fault.end == FOREVER for nature in self.natures.values() for fault in nature.faults)
 
 
-# Made from a seed
+# Schedules from a seed
 
 
 def schedule(seed: int) -> Schedule:
@@ -167,12 +169,12 @@ def _operation(random: Random) -> Operation:
     return Operation(name, tuple(keys), random.choice((0, 0, 0, 30, 101)) if name == "set_many" else 0)
 
 
-# Played
+# Playing a schedule
 
 
 @dataclass
 class Said:
-    """What an operation came to.
+    """The reported result of an operation.
 
     Attributes:
         number: Of the operation.
@@ -238,7 +240,7 @@ class CountedRounds:
 
 
 class Play:
-    """A schedule under way, in a world of its own."""
+    """One run of a schedule, in a world of its own."""
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
@@ -248,13 +250,13 @@ class Play:
             engine.put(BEFORE)
 
     def run(self) -> None:
-        """Plays it to the end, and checks each operation when it ends.
+        """Plays the schedule to its end, and checks each operation when it ends.
 
         Raises:
-            AssertionError: something was not as it must be.
+            AssertionError: a check failed.
         """
         loop, schedule = self.world.loop, self.schedule
-        chance.seed(schedule.seed)  # of which the contract takes its pauses
+        chance.seed(schedule.seed)  # the contract takes its random pauses from this
         loop.run(side_by_side(*map(self._request, schedule.requests)))
         loop.drain()
         broken = [*self._broken()]
@@ -273,7 +275,7 @@ class Play:
                 return
 
     async def do(self, store: str, operation: Operation, retry: Retry | None = None) -> Said:
-        """Does one operation, and says what came of it."""
+        """Runs one operation. Returns its checked result."""
         said = Said(len(self.said), store, operation, self.world.loop.now)
         self.said.append(said)
         OPERATION.set(said.number)
@@ -306,7 +308,7 @@ class Play:
         return said
 
     def _broken(self) -> Iterator[str]:
-        """What is not as it must be when everything is over."""
+        """The violations that are found when all requests have ended."""
         world = self.world
         yield from world.hazards()
         yield from world.loop.errors
@@ -337,7 +339,7 @@ class Play:
             return False
         return not all(nature.takes(key, value) for key, value in said.wanted.items())
 
-    # How long an operation may take
+    # The maximum duration of an operation
 
     def _stood_still(self, said: Said) -> float:
         return sum(
@@ -347,15 +349,14 @@ class Play:
         )
 
     def longest(self, said: Said) -> float:
-        """Seconds that an operation may take.
+        """The maximum duration of an operation in seconds: the sum of these times.
 
-        - What its store needs for it, and for the operations on this store at the same time: one may wait for
-          all of them (`need`).
-        - The time for which the instance stood still: no operation can go on then.
-        - OTHERS_TIMEOUT for each blocking call that was made meanwhile, and for each of its own, where there
-          are other stores: so long is it waited for them, and never longer.
-        - Where something happened to its own store, as long as that lasts; but each wait has an end
-          (`patience`).
+        - The time that its store needs for it and for the concurrent operations on this store, since it may
+          wait for all of them (`need`).
+        - The time for which the instance was blocked, since no operation can proceed then.
+        - If there are other stores: OTHERS_TIMEOUT for each blocking call meanwhile, and for each of its own
+          calls, because a call waits that long for the other stores, and never longer.
+        - The duration of the faults of its own store, up to the timeouts of all waits (`patience`).
         """
         engine = self.world.engines[said.store]
         same = [
@@ -368,7 +369,7 @@ class Play:
             others = said.rounds
             last = -1.0
             for start, end, _ in self.world.loop.still:
-                # An open, a test for batch reads, and the call itself follow each other.
+                # An open, a test for batch reads, and the call itself follow directly on each other.
                 others += end > said.start and start < said.end and start != last
                 last = end
         return (
@@ -378,7 +379,7 @@ class Play:
             + patience(engine.disturbed(said.start, said.end))
         )
 
-    # Long after everything is over
+    # Long after the requests have ended
 
     async def _settle(self) -> None:
         loop = self.world.loop
@@ -398,12 +399,14 @@ class Play:
 
 
 def need(said: Said, engine: Engine) -> float:
-    """Seconds that a healthy store needs, at most, for the calls of an operation.
+    """The maximum time in seconds that a healthy store needs for the calls of an operation.
 
-    Each call of a bucket is three round trips: the store is asked whether it is there, and once more before
-    a call that blocks, which is the third. Four come before where it was never heard of: it is opened, for
-    both kinds of calls, asked, and asked whether it reads in batches. A stream takes one for each ten keys.
-    Whoever waits, at eight places, looks MAX_POLL_INTERVAL too late, or a sixteenth of the time.
+    - Each call of a bucket takes three round trips: a probe, another probe before a blocking call, and the
+      call.
+    - A store that was not used before takes four more: two opens (one for each kind of call), a probe, and a
+      test whether it reads in batches.
+    - A stream takes one round trip per ten keys.
+    - Each of eight waits may end MAX_POLL_INTERVAL too late, or a sixteenth of the time.
     """
     calls = max(said.rounds, 1)
     trips = 3 * calls + 4
@@ -413,11 +416,10 @@ def need(said: Said, engine: Engine) -> float:
 
 
 def patience(faults: Sequence[Fault]) -> float:
-    """Seconds that the faults of its store may cost an operation.
+    """The maximum time in seconds that the faults of its store may cost an operation.
 
-    They last for a while, and the calls that they met hang on for HANGS. But whoever waits gives up: a round,
-    and before it or after it the place in the queue, and the answer to a probe; and a store that is busy,
-    each time.
+    It is the duration of the faults, and HANGS for the calls that they affect. But all waits have timeouts: a
+    round, the queue before or after it, the probes, and each time that the store is busy.
     """
     if not faults:
         return 0.0
@@ -427,7 +429,7 @@ def patience(faults: Sequence[Fault]) -> float:
 
 
 def untrue(said: Said, engine: Engine) -> Iterator[str]:
-    """What an operation says that is not true."""
+    """The false statements in the result of an operation."""
     if said.answer is not None:
         if [key for key, _ in said.answer] != list(said.operation.keys):
             yield "not the keys that were asked for, in their order"
@@ -480,7 +482,7 @@ def play(seed: int) -> None:
     """Plays the schedule of a seed.
 
     Raises:
-        AssertionError: it shows a fault; with the seed, and the schedule.
+        AssertionError: a check failed. The message has the seed and the schedule.
     """
     made = schedule(seed)
     try:
@@ -494,7 +496,7 @@ def play(seed: int) -> None:
 
 
 def play_all(first: int, count: int) -> tuple[int, list[str]]:
-    """Plays the schedules of so many seeds; how many, and the first failures."""
+    """Plays the schedules of `count` seeds. Returns that count and the first three failures."""
     failures: list[str] = []
     for seed in range(first, first + count):
         try:
