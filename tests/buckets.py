@@ -1,7 +1,7 @@
-"""Small real buckets that misbehave as the backends do, each over a dict.
+"""Small real buckets over a dict that misbehave as the backends do.
 
-What each backend does is what was seen of it under Spin, or is written in its documentation; see
-docs/backends.md. Every one is a `kv_batch.bucket.Bucket`.
+The behaviour of each backend was observed under Spin or is documented by its vendor (docs/backends.md). Every
+class is a `kv_batch.bucket.Bucket`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from kv_batch.errors import ResultTooLarge, StoreFailed
 from tests.clock import VirtualTime
 
 HOST_CAP = 128 * 1024 * 1024
-"""Bytes that Spin lets one result hold."""
+"""The limit of Spin for one result, in bytes."""
 
 
 class Sqlite:
-    """Spin's default store: missing keys left out, repeats once, in the store's own order.
+    """Spin's default store: it leaves out missing keys, returns a repeated key once, and has its own order.
 
     Attributes:
-        data: What is stored.
-        calls: Every call, as its name and the number of its keys.
-        time: Virtual, as its clock shows it.
+        data: The stored pairs.
+        calls: Every call: its name and the number of its keys.
+        time: The virtual time of its clock.
     """
 
     cap = HOST_CAP
@@ -46,7 +46,11 @@ class Sqlite:
         self.calls.append((name, len(keys)))
 
     def check(self, key: str) -> None:
-        """Raises StoreFailed for a key that this backend refuses."""
+        """Checks a key.
+
+        Raises:
+            StoreFailed: this backend refuses the key.
+        """
 
     async def get(self, key: str) -> bytes | None:
         self.note("get", [key])
@@ -79,8 +83,11 @@ class Sqlite:
 
 
 class Redis(Sqlite):
-    """Spin sends `KEYS` where it means `MGET`: two keys fail, one is a pattern, and one that holds the
-    name of no key kills the host."""
+    """Spin's store on Redis, which sends `KEYS` instead of `MGET`.
+
+    A call of two keys fails. A single key is a pattern, and the host panics if the pattern matches no key, or
+    only the key of the same name.
+    """
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
         self.note("get_many", keys)
@@ -95,7 +102,7 @@ class Redis(Sqlite):
 
 
 class DynamoDb(Sqlite):
-    """100 keys to a read and 25 to a write; no key twice; no empty key."""
+    """Accepts at most 100 keys per read and 25 per write, no repeated key and no empty key."""
 
     most_read, most_written = 100, 25
 
@@ -124,7 +131,7 @@ class DynamoDb(Sqlite):
 
 
 class Cosmos(Sqlite):
-    """Writes go key by key and stop at the first error; some characters are refused in keys."""
+    """Writes key by key up to the first error, and refuses some characters in keys."""
 
     def check(self, key: str) -> None:
         if set(key) & set("/\\?#"):
@@ -149,13 +156,13 @@ class Cosmos(Sqlite):
 
 
 class SmallCap(Sqlite):
-    """As the default store, with a cap on results that a test can reach."""
+    """The default store with a limit on results that a test can reach."""
 
     cap = 1_000
 
 
 class Liar(Sqlite):
-    """Answers a batch read with a key that nobody asked for, and with a false value for one that was."""
+    """Answers a batch read with a wrong value, and with a key that was not requested."""
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
         self.note("get_many", keys)
@@ -163,11 +170,11 @@ class Liar(Sqlite):
 
 
 class Refusing(Sqlite):
-    """Refuses some keys, and each call that holds one, as a whole.
+    """Refuses every call that has one of some keys.
 
     Attributes:
         refused: These keys.
-        longest: Bytes of the longest value that it takes.
+        longest: The size of the longest value that it accepts, in bytes.
     """
 
     refused: frozenset[str] = frozenset()
@@ -188,7 +195,7 @@ class Refusing(Sqlite):
 
 
 class Down(Sqlite):
-    """A backend that is gone."""
+    """A backend that is down."""
 
     async def get(self, key: str) -> bytes | None:
         self.note("get", [key])
@@ -208,4 +215,4 @@ class Down(Sqlite):
 
 
 WORKING: list[type[Sqlite]] = [Sqlite, Redis, DynamoDb, Cosmos, SmallCap, Liar]
-"""Those on which the contract must hold."""
+"""The buckets on which the contract must hold."""

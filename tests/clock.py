@@ -1,4 +1,4 @@
-"""Virtual time: seconds that pass when all wait, and not by themselves. No test sleeps on it."""
+"""Virtual time, which advances only when all coroutines wait. No test sleeps on it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Result = TypeVar("Result")
 
 
 class VirtualTime:
-    """The time of one coroutine: who waits has waited.
+    """The time of one coroutine. A wait advances the time and returns at once.
 
     Attributes:
-        seconds: Since the start.
-        pauses: How long was waited, each time.
+        seconds: The time since the start.
+        pauses: The length of each wait, in seconds.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class VirtualTime:
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop on which the time of many coroutines is virtual."""
+    """An event loop with virtual time for many coroutines."""
 
     _seconds = 0.0
 
@@ -38,20 +38,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._seconds
 
     def stand_still(self, seconds: float) -> None:
-        """Time passes, and nobody does anything meanwhile."""
+        """Advances the time without running anything."""
         self._seconds += seconds
 
     def _run_once(self) -> None:
         if not self._ready:  # type: ignore[attr-defined]
             timers = [each.when() for each in self._scheduled if not each.cancelled()]  # type: ignore[attr-defined]
             if not timers:
-                raise RuntimeError("all wait for each other")
+                raise RuntimeError("deadlock: every coroutine waits")
             self._seconds = max(self._seconds, min(timers))
         super()._run_once()  # type: ignore[misc]
 
 
 LOOP_CLOCK = Clock(lambda: asyncio.get_running_loop().time(), asyncio.sleep)
-"""That of the running loop."""
+"""The clock of the running loop."""
 
 
 def run(coroutine: Coroutine[Any, Any, Result]) -> Result:

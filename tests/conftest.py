@@ -1,4 +1,4 @@
-"""Says at the end of a run which hosts it ran on, and which it left out and why."""
+"""Reports at the end of a run which hosts it used, and which it skipped and why."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 
 from tests.servers import HOSTS, why_not
 
-# Started in the background of a script, a run has Ctrl-C ignored, and so would all that it starts: the tests
-# that press it would wait for ever.
+# A run in the background of a script ignores Ctrl-C, and so would its child processes. The tests that send
+# this signal would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIGURES = pytest.StashKey[list[str]]()
-"""Lines that tests want to have printed at the end of the run."""
+"""Lines from tests that are printed at the end of the run."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Names every host, whether it ran or not: a skipped one must not go unnoticed."""
+    """Names every host, so that a skipped one does not go unnoticed."""
     over_http = [each.nodeid for each in _reports(terminalreporter) if "/component/" in each.nodeid]
     ran = {name for name in HOSTS for test in over_http if f"[{name}" in test}
     terminalreporter.section("hosts")
@@ -31,7 +31,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if missing:
             terminalreporter.write_line(f"{name}: SKIPPED: {missing}")
         else:
-            terminalreporter.write_line(f"{name}: {'ran' if name in ran else 'not asked for'}")
+            terminalreporter.write_line(f"{name}: {'ran' if name in ran else 'not selected'}")
     for figure in terminalreporter.config.stash[FIGURES]:
         terminalreporter.write_line(figure)
 

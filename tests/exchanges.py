@@ -1,4 +1,4 @@
-"""One request and its answer, for a component that is called without a server."""
+"""One request and its answer in memory, for a component without a server."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ class Exchange:
     """The exchange of the embedded host, in memory.
 
     Attributes:
-        chunks: The chunks of the request's body that are not read yet. An exception is raised in its place.
-        status, headers, answer: The response so far.
+        chunks: The chunks of the request's body that have not been read. An exception among them is raised
+            when its turn comes.
+        status, headers, answer: The part of the response that has been sent.
     """
 
     def __init__(self, *chunks: bytes | Exception) -> None:

@@ -1,7 +1,7 @@
-"""Forms as client libraries write them, byte for byte: each has its own way with the name of a part.
+"""Forms as client libraries write them, byte for byte. Each library writes the name of a part differently.
 
-The code of httpx and urllib3 (requests) is called, which the tests have as packages. The others are written
-anew from their sources, named below.
+The code of httpx and urllib3 (requests) is called, since these packages are installed for the tests. The
+other writers reimplement the sources that their docstrings name.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib3.filepost import encode_multipart_formdata
 BOUNDARY = "----boundary"
 
 Form = tuple[str, bytes]
-"""A content-type, and the body."""
+"""A content type and a body."""
 
 
 class CannotSend(Exception):
-    """The library refuses such a name itself."""
+    """The library itself refuses this name."""
 
 
 def _written(disposition: str, value: bytes) -> Form:
@@ -38,7 +38,7 @@ def _backslashed(name: str) -> str:
 
 
 def curl(name: str, value: bytes) -> Form:
-    """curl 7.81 and later, lib/mime.c, escape_string: only what would end the string.
+    """curl 7.81 and later, lib/mime.c, escape_string: it escapes only characters that would end the string.
 
     Browsers and Node (undici, lib/web/fetch/body.js) write the same.
     """
@@ -53,20 +53,20 @@ def older_curl(name: str, value: bytes) -> Form:
 
 
 def urllib3(name: str, value: bytes) -> Form:
-    """urllib3 2, and requests over it."""
+    """urllib3 2, and requests with it."""
     body, content_type = encode_multipart_formdata([(name, value)])
     return content_type, body
 
 
 def older_requests(name: str, value: bytes) -> Form:
-    """requests over urllib3 before 1.25, fields.py, format_header_param: RFC 2231 where it needs escapes."""
+    """requests with urllib3 before 1.25, fields.py, format_header_param: RFC 2231 if escapes are needed."""
     if not any(character in name for character in '"\\\r\n') and name.isascii():
         return _written(f'name="{name}"', value)
     return _written(f"name*=utf-8''{quote(name)}", value)
 
 
 def httpx_(name: str, value: bytes) -> Form:
-    """httpx, as it is installed."""
+    """httpx, the installed version."""
     request = httpx.Request("POST", "http://localhost", files={name: ("f", value)})
     return request.headers["content-type"], request.read()
 
@@ -80,7 +80,7 @@ def aiohttp(name: str, value: bytes) -> Form:
 
 
 def older_aiohttp(name: str, value: bytes) -> Form:
-    """aiohttp before 3.8, helpers.py, content_disposition_header: everything percent-encoded, and quoted."""
+    """aiohttp before 3.8, helpers.py, content_disposition_header: percent-encodes and quotes everything."""
     return _written(f'name="{quote(name, "")}"', value)
 
 
@@ -91,13 +91,15 @@ def go(name: str, value: bytes) -> Form:
 
 
 def older_go(name: str, value: bytes) -> Form:
-    """Go of older releases, the same function: line ends as they are."""
+    """Older releases of Go, the same function: it does not escape line ends."""
     return _written(f'name="{_backslashed(name)}"', value)
 
 
 def dot_net(name: str, value: bytes) -> Form:
-    """.NET, ContentDispositionHeaderValue.cs, EncodeAndQuoteMime: a token stands without quotes, and what is
-    not ASCII becomes an encoded word."""
+    """.NET, ContentDispositionHeaderValue.cs, EncodeAndQuoteMime.
+
+    A token is not quoted, and a name that is not ASCII becomes an encoded word.
+    """
     if '"' in name or "\r" in name or "\n" in name:
         raise CannotSend
     if not name.isascii():
@@ -119,4 +121,4 @@ CLIENTS: dict[str, Callable[[str, bytes], Form]] = {
     "Go, older": older_go,
     ".NET": dot_net,
 }
-"""How each writes a form of one part, given its name and its value."""
+"""For each client: a function that writes a form of one part, given its name and value."""

@@ -1,4 +1,4 @@
-"""Real proxies for the tests: nginx and Caddy, started with the configurations in `deploy/`."""
+"""Real proxies for the tests: nginx and Caddy, with the configurations in `deploy/`."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pathlib import Path
 from tests.servers import ROOT, free_port
 
 PROXIES = {"nginx": "nginx.conf", "caddy": "Caddyfile"}
-"""The name of each program and of its file in `deploy/`."""
+"""The name of each program, and its file in `deploy/`."""
 
 LISTENS, UPSTREAM = ":8080", ":3000"
-"""The ports in the files, in whose place the tests have others."""
+"""The ports in the files. The tests replace them."""
 
 NEW_IN_CADDY = "enable_full_duplex"
-"""What Caddy before 2.8 does not know; it also passes on a cut answer as if it were whole."""
+"""A setting that Caddy before 2.8 does not have. Such a Caddy also forwards a cut answer as complete."""
 
 
 def program(name: str) -> str | None:
-    """Where the program is; None where this machine does not have it. Debian's nginx is in /usr/sbin."""
+    """The path of the program; None if this machine does not have it. Debian's nginx is in /usr/sbin."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"]))
 
 
 def is_old_caddy(name: str) -> bool:
-    """Whether a proxy is a Caddy for which `deploy/Caddyfile` is not made: Debian 12 has 2.6.2."""
+    """Whether a proxy is a Caddy that `deploy/Caddyfile` does not support: Debian 12 has 2.6.2."""
     found = program(name)
     if name != "caddy" or found is None:
         return False
@@ -41,10 +41,12 @@ def is_old_caddy(name: str) -> bool:
 
 @contextmanager
 def proxy(name: str, upstream: int, directory: Path) -> Iterator[int]:
-    """The port of a proxy before a gateway on port `upstream`.
+    """Runs a proxy in front of a gateway, and yields the proxy's port.
 
     Args:
-        directory: For its files.
+        name: A key of PROXIES.
+        upstream: The port of the gateway.
+        directory: The directory for the proxy's files.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -57,7 +59,7 @@ def proxy(name: str, upstream: int, directory: Path) -> Iterator[int]:
     found = program(name)
     assert found is not None
     if name == "nginx":
-        # Its own defaults for these are where only root may write.
+        # The defaults of nginx for these files are writable only by root.
         text = f"daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log; {text}"
         text = text.replace("http {", "http {\n    access_log off;", 1)
         command = [found, "-p", str(directory), "-e", str(directory / "error.log"), "-c"]

@@ -1,4 +1,4 @@
-"""Real hosts for the tests: `spin up` and the embedded one, each a process on a free loopback port."""
+"""Real hosts for the tests: `spin up` and the embedded host, each in a process on a free loopback port."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ ROOT = Path(__file__).resolve().parent.parent
 HOSTS = ("embedded", "spin")
 
 START_SECONDS = 180
-"""Spin compiles the component before it serves, and a test machine is busy."""
+"""Timeout in seconds. Spin compiles the component before it serves, and a test machine may be busy."""
 
 
 @dataclass
 class Server:
-    """A host that serves.
+    """A running host.
 
     Attributes:
         name: `spin` or `embedded`.
-        port: Where it listens, on 127.0.0.1.
+        port: Its port on 127.0.0.1.
         process: Its process.
-        log: The file with what it printed; Spin keeps what the component printed in `logs/` of its data.
+        log: The file with its output. Spin writes the output of the component to `logs/` in `data`.
         data: The directory of its store.
     """
 
@@ -48,24 +48,24 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def logged(self) -> str:
-        """All that the host and the component have printed."""
+        """The output of the host and of the component."""
         files = [self.log, *sorted((self.data / "logs").glob("*.txt"))]
         return "\n".join(file.read_text(errors="replace") for file in files)
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Stops the host and gives its exit code."""
+        """Stops the host. Returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(30)
 
     def kill(self) -> None:
-        """Ends the host at once (SIGKILL), with the processes that it started: Spin serves in a child."""
+        """Ends the host at once (SIGKILL), with its child processes: Spin serves in a child."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 def why_not(host: str) -> str | None:
-    """Why this machine cannot run a host; None where it can."""
+    """Why this machine cannot run a host; None if it can."""
     if host == "embedded":
         return None
     spin = find_spin(os.environ.get("PATH"))
@@ -73,7 +73,7 @@ def why_not(host: str) -> str | None:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
+    """A free port on the loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -83,10 +83,10 @@ def free_port() -> int:
 def command(
     host: str, port: int, data: Path, manifest: str = "spin.toml", arguments: Sequence[str] = ()
 ) -> list[str]:
-    """How a host is started: as `make up` does it, with further arguments."""
+    """The command that starts a host as `make up` does, with further arguments."""
     listen = ["--listen", f"127.0.0.1:{port}"]
     if host == "spin":
-        # Spin takes an option once: one that is given here stands in place of that of `make up`.
+        # Spin accepts an option only once: an option given here replaces that of `make up`.
         usual = [] if SPIN_OPTIONS[0] in arguments else SPIN_OPTIONS
         return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data), *usual, *arguments]
     embedded = [sys.executable, "-m", "embedded", "--manifest", manifest]
@@ -102,7 +102,16 @@ def serving(
     extra_environment: Mapping[str, str] | None = None,
     **variables: str,
 ) -> Iterator[Server]:
-    """A host with the variables of the component given, open to anyone unless they say otherwise."""
+    """Runs a host. Anyone may write to it by default.
+
+    Args:
+        host: `spin` or `embedded`.
+        data: The directory of its store and its log.
+        arguments: Further arguments of its command line.
+        manifest: The manifest.
+        extra_environment: Further variables of its environment.
+        variables: Variables of the component.
+    """
     data.mkdir(parents=True, exist_ok=True)
     port = free_port()
     log = data / "host.log"

@@ -1,7 +1,7 @@
-"""The compiled component over a store that fails as stores do: what it says over HTTP is always true.
+"""The compiled component over a store that fails as stores do: its reports over HTTP are always true.
 
-The schedules and the model are those of the native tests (tests/faults). What is new here is all that lies
-between the contract and a client: the host's functions, the guest's adapter, the routes and the problems.
+The schedules and the model are those of the native tests (tests/faults). This suite adds the layers between
+the contract and a client: the functions of the host, the adapter of the guest, the routes and the problems.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.servers import ROOT
 
 
 class FaultyStores:
-    """A fresh store under a fresh label for each schedule: what is learned is learned of a label."""
+    """A fresh store under a fresh label for each schedule, since limits are learned by label."""
 
     def __init__(self) -> None:
         self.opened = 0
@@ -30,7 +30,7 @@ class FaultyStores:
 
     def fresh(self, schedule: Schedule) -> tuple[str, FaultyStore]:
         if self.store is not None:
-            self.store.forget()  # the host keeps what it has opened
+            self.store.forget()  # the host keeps every store that it has opened
         self.opened += 1
         self.store = FaultyStore(schedule)
         return f"s{self.opened}", self.store
@@ -40,7 +40,7 @@ class FaultyStores:
 
 
 class Client:
-    """The component, asked without a server between."""
+    """A client of the component, without a server."""
 
     def __init__(self) -> None:
         self.stores = FaultyStores()
@@ -52,7 +52,7 @@ class Client:
         """Plays a schedule, and checks each operation."""
         label, store = self.stores.fresh(schedule)
         model = Model()
-        # The same instance throughout: another would have learned nothing.
+        # All operations use the same instance, since another one would have learned nothing.
         with self.component.instance() as instance:
             for number, operation in enumerate(schedule.operations):
                 store.begin()
@@ -72,7 +72,7 @@ def _body(operation: Operation, number: int) -> bytes:
 
 
 def _outcome(exchange: Exchange, operation: Operation, store: FaultyStore) -> Outcome:
-    """What the answer says. What only HTTP has is checked here."""
+    """The report in an answer. Also checks the parts that only HTTP has."""
     answer: dict[str, Any] = json.loads(exchange.answer)
     reads = operation.name == "get_many"
     if exchange.status == 200:
@@ -119,7 +119,7 @@ def test_what_is_said_over_http_is_true(client: Client, schedule: Schedule) -> N
 
 
 def test_a_large_value_brings_no_call_without_a_key(client: Client) -> None:
-    """It goes to the host by itself, and there may be nothing left for the batch."""
+    """A large value is transferred by itself, so no pair may be left for the batch."""
     schedule = Schedule("SQLite", "as asked", (Operation("set_many", ("a",), size=3 << 20),))
     label, store = client.stores.fresh(schedule)
     store.begin()

@@ -1,6 +1,6 @@
-"""Hostile requests, at every host: each is answered, none brings anything down, and none does what it hides.
+"""Hostile requests at every host: each is answered, none breaks the host, and none has its hidden effect.
 
-`make fuzz` sends 20,000 and more at each host; a run of the suite a part of that.
+`make fuzz` sends 20,000 and more to each host; a run of the suite sends a part of that.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from tests.hostile.requests import SENTINEL
 from tests.servers import Server, serving
 
 FUZZED = int(os.environ.get("FUZZ", "1500"))
-"""Spoiled requests that each host is sent."""
+"""The number of spoiled requests for each host."""
 
 HTTP_ONLY = {501, 505}
-"""What a server may say of a transfer coding or a version that it does not know (RFC 9112)."""
+"""The statuses for an unknown transfer coding or HTTP version (RFC 9112)."""
 
 BROKEN = re.compile(
     r"wasm trap|error while executing|panicked|Traceback|internal-error|unreachable", re.IGNORECASE
 )
-"""What a log has of something that broke."""
+"""Signs in a log that something broke."""
 
 
 @pytest.fixture(scope="module")
 def attacked(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A host that anyone may write to, with one pair that must stay."""
+    """A host that anyone may write to, with one pair that must not change."""
     with serving(host, tmp_path_factory.mktemp(f"hostile-{host}")) as server:
         pair = {"pairs": [{"key": SENTINEL, "value": "stays"}]}
         httpx.post(f"{server.url}/v1/default/set-many", json=pair).raise_for_status()
@@ -52,7 +52,7 @@ def attacked(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 @pytest.fixture(scope="module")
 def closed(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A host that lets nobody in."""
+    """A host that requires a token that no request has."""
     data = tmp_path_factory.mktemp(f"closed-{host}")
     with serving(host, data, anonymous="none", write_token="not-given") as server:
         yield server
@@ -60,7 +60,7 @@ def closed(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 
 
 def still_serves(server: Server) -> None:
-    """The pair is there, and so is the host."""
+    """Checks that the host answers and the pair is unchanged."""
     answer = httpx.get(f"{server.url}/v1/default", params={"key": SENTINEL}, timeout=60)
     assert answer.json() == {"pairs": [{"key": SENTINEL, "value": "stays"}]}
 
@@ -71,16 +71,17 @@ SPINS = re.compile(
     rb"(?:(?!host:)[\t -~]+\r\n)*?\r\n",
     re.IGNORECASE,
 )
-"""A head that Spin (4.1) hands to the component. Of one with a byte over 0x7e, no host or an odd one, or a
-target that is no path, it closes the connection, or says 500 by itself."""
+"""Heads that Spin (4.1) passes to the component. For a head with a byte over 0x7e, without a host or with an
+unusual one, or with a target that is not a path, Spin closes the connection or answers with 500 itself."""
 
 SPINS_READING = "smuggling: length and chunked"
-"""Spin takes it as chunked, which is right, and then goes on reading: what follows is another request, where
-a proxy that went by the length saw a body. It should close (RFC 9112 section 6.1). See SECURITY.md."""
+"""Spin reads this request as chunked, which is right, but then reads on. The following bytes become another
+request, although a proxy that used the length saw a body. Spin should close the connection (RFC 9112 section
+6.1). See SECURITY.md."""
 
 
 def sent(server: Server, data: bytes, name: str = "") -> list[int]:
-    """The statuses that are answered, after a look at whether they may be."""
+    """Sends a request, and checks the statuses of the answers."""
     try:
         statuses = answers(server, data)
     except ConnectionResetError:
@@ -109,14 +110,14 @@ def test_without_a_token_there_is_nothing_but_401(closed: Server) -> None:
     for hostile in CORPUS:
         statuses = sent(closed, hostile.data, hostile.name)
         told.update(statuses)
-        # 400 and the like are the server's own, of what is no HTTP; 404 is what is not under /v1.
+        # The server itself answers with 400 and the like to malformed HTTP; 404 is for paths outside /v1.
         assert set(statuses) <= {400, 401, 404, 414, 431, 501, 505}, (hostile.name, statuses)
     assert told[401] > len(CORPUS) * 3 // 4
     assert httpx.get(f"{closed.url}/v1/default?key=a").json()["type"] == "/problems/unauthorized"
 
 
 def test_without_a_token_no_body_is_read(closed: Server) -> None:
-    """Ten gigabytes are on offer; none is decoded, and no more is thrown away than a stranger may send."""
+    """The client announces ten gigabytes. Nothing is decoded, and at most the limit for strangers is read."""
     head = b"POST /v1/default/set-many HTTP/1.1\r\nhost: x\r\nx-request-id: greedy\r\n"
     head += b"content-type: application/x-ndjson\r\ncontent-length: 10000000000\r\n\r\n"
     taken = 0
@@ -127,13 +128,13 @@ def test_without_a_token_no_body_is_read(closed: Server) -> None:
                 taken += connection.send(b'{"key": "a", "value": "1"}\n' * 1_000)
         except OSError:
             pass
-    assert taken < STRANGERS.bytes + (32 << 20)  # and what fits into the buffers between
+    assert taken < STRANGERS.bytes + (32 << 20)  # and the buffers in between
     line = line_of(closed, "greedy")
     assert (line["status"], line["bytes_in"]) == (401, 0)
 
 
 def spoiled(chance: random.Random) -> bytes:
-    """A good request with a few things wrong."""
+    """A valid request with a few random changes."""
     data = bytearray(chance.choice(VALID))
     for _ in range(chance.choice((1, 1, 2, 3, 8))):
         start = chance.randrange(len(data) + 1)
@@ -228,7 +229,7 @@ def test_a_head_that_never_ends_disturbs_nobody(attacked: Server) -> None:
             for number in range(40_000):
                 connection.sendall(b"x-%d: %s\r\n" % (number, b"y" * 100))
         except OSError:
-            pass  # refused, as it should be
+            pass  # expected: the server refuses the rest
         else:
             pytest.fail("four megabytes of headers were taken")
     still_serves(attacked)

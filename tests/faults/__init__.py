@@ -1,12 +1,15 @@
-"""Fault injection, and the model that says what the contract may answer to it.
+"""Fault injection, and a model of the results that the contract allows.
 
     Schedule ──► FaultyStore ◄── the contract, or the whole component ──► Outcome
                       │                                                      │
-                      └── its calls and what it really holds ──► Model ◄─────┘
+                      └── its calls and its contents ──────────► Model ◄─────┘
 
-A `Schedule` is plain data: a backend, operations, and the faults that they meet. It prints as Python, and
-played again it does the same. `FaultyStore` is the host side of the raw interface, an
-`embedded.store.Bucket`; `FaultyBucket` makes it a `kv_batch.bucket.Bucket`. `Model` knows nothing of how the
-contract works: it holds what was said (each key's possible values) against what the store was asked and
-what it holds.
+- `schedule`: plain data: a backend, operations, and the faults that they meet. A schedule prints as Python,
+  and has the same effect every time it is played.
+- `store`: the host side of the raw interface (an `embedded.store.Bucket`), and the same store as a
+  `kv_batch.bucket.Bucket`.
+- `seen`: one operation with everything that is known about it: what was reported, the calls, the contents.
+- `call_checks`, `outcome_checks`: the rules for the calls and for the report of one operation.
+- `model`: the rules over several operations. It does not know how the contract works: it compares the reports
+  (the possible values of each key) with the calls and the contents of the store.
 """

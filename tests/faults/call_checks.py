@@ -1,4 +1,4 @@
-"""Checks of the calls that an operation made, and of what was learned from them."""
+"""Checks of the calls of an operation, and of the limits that were learned from them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from tests.faults.schedule import ANY_NUMBER
 from tests.faults.seen import Seen
 
 MOST_WHILE_DOWN = 25
-"""Calls that one operation may make to a store that is down: a path of halves, and its leaves."""
+"""The maximum number of calls of one operation to a store that is down: a path of halves, and its leaves."""
 
 MOST_RETRIES = 15
-"""Calls in a row that a busy store may get, whose pauses add up to the RETRY_SECONDS of an operation."""
+"""The maximum number of consecutive calls to a busy store. Their pauses add up to RETRY_SECONDS."""
 
 
 def fit_for_the_host(seen: Seen) -> Iterator[str]:
-    """What no backend may be sent."""
+    """No backend may receive these calls."""
     names = {"get", "get_many"} if seen.reads else {seen.operation.name}
     for number, call in enumerate(each for each in seen.calls if seen.reads or not each.probes):
         at = f"call {number}, {call.name} of {len(call.keys)} keys,"
@@ -35,27 +35,30 @@ def fit_for_the_host(seen: Seen) -> Iterator[str]:
 
 
 def not_sent_again(seen: Seen) -> Iterator[str]:
-    """A call that failed is made again in parts, unless the store was only busy."""
+    """A failed call is only retried in parts, unless the store was only busy."""
     refused: set[tuple[str, ...]] = set()
     for number, call in enumerate(seen.calls):
         if (call.name, *call.keys) in refused:
             yield f"call {number}, {call.name} of {len(call.keys)} keys, was sent again unchanged"
         if call.busy:
-            refused.clear()  # the store may take now what it did not take then
+            refused.clear()  # the store may accept now what it refused then
         elif not call.worked:
             refused.add((call.name, *call.keys))
 
 
 def bounded(seen: Seen) -> Iterator[str]:
-    """How many calls an operation may take of n keys.
+    """The number of calls of an operation on n keys is bounded.
 
-    A store that is down gets MOST_WHILE_DOWN. A read takes a call a key at the most, one more for each
-    two that must be told apart, and a path of halves. A write that nothing disturbs takes n / limit; each
-    failed call of several keys brings two more (and the rest of a limit that it teaches); and of those
-    there is one path of halves for each key that fails alone, one for a limit and two more calls that show
-    it again, and two for a passing fault. After the 1st, 2nd, 4th … failure in a row of a key alone there are
-    two more calls: they show whether the store takes writes. A busy store is asked MOST_RETRIES times in a
-    row, and then in smaller calls, which grow again as they are taken.
+    - A store that is down gets MOST_WHILE_DOWN calls.
+    - A read makes one call per key at most, one more for each two keys that must be told apart, and a path of
+      halves.
+    - A write without faults makes n / limit calls. Each failed call of several keys adds two (and the rest of
+      a limit that it teaches). Such failed calls form one path of halves for each key that fails alone, one
+      path for a limit with two more calls that confirm it, and two calls for a temporary fault.
+    - After the 1st, 2nd, 4th … consecutive failure of a single key, two more calls test whether the store
+      accepts writes.
+    - A busy store gets MOST_RETRIES calls in a row, and then smaller calls, which grow again as they are
+      accepted.
     """
     count, calls = len(seen.distinct), len(seen.calls)
     path = count.bit_length() + 1
@@ -69,7 +72,7 @@ def bounded(seen: Seen) -> Iterator[str]:
             yield f"{in_a_row} calls in a row to a store that is busy"
             break
     if seen.reads:
-        # Single keys are read side by side: where the store was busy for one, all of these are read again.
+        # Single keys are read concurrently: if the store was busy for one, all of them are read again.
         read = [call.keys[0] for call in seen.calls if call.name == "get" and call.worked]
         again = len(read) - len(set(read)) if seen.busy else 0
         if calls - again > 1.5 * count + path + 2 + 3 * seen.busy:
@@ -88,7 +91,7 @@ def bounded(seen: Seen) -> Iterator[str]:
 
 
 def learned_well(seen: Seen) -> Iterator[str]:
-    """What is learned is what was shown: a failure alone shows nothing."""
+    """Only what calls have shown is learned. One failure alone shows nothing."""
     if seen.learned is None:
         return
     limits: list[Limit] = [getattr(each, seen.operation.name) for each in seen.learned]

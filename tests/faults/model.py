@@ -1,4 +1,4 @@
-"""The model: what a caller knows of a store, who knows only what the contract said."""
+"""The model: the knowledge of a caller who sees only the reports of the contract."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ CHECKS: Final = (
     with_good_reason,
     gives_up_in_time,
 )
-"""Each yields what was broken, in words."""
+"""Each check yields the violations, in words."""
 
 
 class Model:
-    """What a caller knows of a store, who knows only what the contract said.
+    """The knowledge of a caller who sees only the reports of the contract.
 
     Attributes:
-        possible: The values that each key may have now. One that is not there may only be absent.
-        taught: The operations that have shown the backend's limit, and must not exceed it again until it
-            expires, and when they did.
-        exceeded: The operations that have met it.
-        disturbed: Whether there has been an operation that was.
+        possible: The values that each key may have now. A key without an entry must be absent.
+        taught: The operations that have shown the backend's limit, and the time when they did. They must not
+            exceed the limit again until it expires.
+        exceeded: The operations that have met the limit.
+        disturbed: Whether a fault or a refused key has affected an operation so far.
     """
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class Model:
         self.disturbed = False
 
     def check(self, seen: Seen) -> None:
-        """Learns what the outcome says.
+        """Checks one operation, and learns from its outcome.
 
         Raises:
-            AssertionError: it breaks the contract; in which ways, and what was done.
+            AssertionError: the operation breaks the contract. The message has the violations and the calls.
         """
         broken = [f"{check.__name__}: {what}" for check in CHECKS for what in check(seen)]
         self._learn(seen)
@@ -76,7 +76,7 @@ class Model:
             possible[key] = possible.get(key, {None}) | {seen.wanted.get(key)}
 
     def _as_known(self, seen: Seen) -> Iterator[str]:
-        """The store holds nothing that a caller could not expect, also from what was said long ago."""
+        """The store holds only values that all reports so far allow."""
         after, possible = seen.after, self.possible
         unknown = [
             key for key in after.keys() | possible.keys() if after.get(key) not in possible.get(key, {None})
@@ -85,7 +85,7 @@ class Model:
             yield f"the store holds what nobody said that it may: {few(unknown)}"
 
     def _taught(self, seen: Seen) -> Iterator[str]:
-        """One operation that nothing disturbs, and that meets the limit twice, shows what a backend takes."""
+        """One undisturbed operation that meets the limit twice shows the limit of the backend."""
         name, count = seen.operation.name, len(seen.distinct)
         if seen.now - self.taught.get(name, float("-inf")) < LIMIT_EXPIRES:
             too_large = [len(call.keys) for call in seen.calls if len(call.keys) > seen.limit]

@@ -1,4 +1,4 @@
-"""Checks of what was said of an operation."""
+"""Checks of the reported result of an operation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.faults.store import Call
 
 
 def lists_are_the_batch(seen: Seen) -> Iterator[str]:
-    """Every key of a batch that failed is in exactly one of the three lists: that of its last call."""
+    """Every key of a failed batch is in exactly one of the three lists, which follows from its last call."""
     outcome = seen.outcome
     if not outcome.listed:
         return
@@ -49,11 +49,11 @@ def lists_are_the_batch(seen: Seen) -> Iterator[str]:
 
 
 SHARED = "a call that held this key failed, and the key was not tried again: {}"
-"""The reason of a key that did not fail by itself."""
+"""The reason for a key that did not fail in a call of its own."""
 
 
 def _unproven(calls: list[Call]) -> set[str]:
-    """The keys that may have failed only for the sake of a store that was given up in the end."""
+    """The keys that may have failed only because the store was failing when the operation gave up."""
     unproven: set[str] = set()
     if calls[-1].hopeless or (calls[-1].probes and not calls[-1].worked):
         for call in calls:
@@ -71,7 +71,7 @@ def _word(call: Call | None) -> str:
 
 
 def told_as_it_is(seen: Seen) -> Iterator[str]:
-    """What was said of the keys is what the store holds."""
+    """The report of each key agrees with the contents of the store."""
     outcome, before, after = seen.outcome, seen.before, seen.after
     changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     if not seen.distinct.issuperset(changed):
@@ -99,7 +99,7 @@ def told_as_it_is(seen: Seen) -> Iterator[str]:
 
 
 def with_good_reason(seen: Seen) -> Iterator[str]:
-    """An operation fails when it must, and only then."""
+    """An operation fails if it must, and only then."""
     outcome = seen.outcome
     final = [
         call.error
@@ -123,10 +123,10 @@ def with_good_reason(seen: Seen) -> Iterator[str]:
 
 
 def gives_up_in_time(seen: Seen) -> Iterator[str]:
-    """A write that failed tried every key, but for a store that is lost: not sooner, and not later.
+    """A failed write has tried every key, unless the store is lost. Then it gives up at once.
 
-    It is lost when two keys failed by themselves, one of which nothing was known of, and then the deletion of
-    a key that is not there.
+    A store is lost when two keys have failed in calls of their own, one of them not tried before, and then
+    the deletion of a key that is not there has failed.
     """
     outcome = seen.outcome
     if seen.reads or not outcome.listed:

@@ -1,4 +1,4 @@
-"""What a schedule is made of: a backend, operations, and the faults that they meet."""
+"""Schedules: a backend, operations, and the faults that they meet."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Value: TypeAlias = bytes | None
 
 @dataclass(frozen=True)
 class Backend:
-    """What a backend makes of the raw interface (docs/backends.md).
+    """How a backend implements the raw interface (docs/backends.md).
 
     Attributes:
-        most_read, most_written: Keys that one call may hold.
-        cap: Bytes that the answer of one get-many may hold.
-        refused: Characters that no key may hold.
-        empty_key: Whether there may be one.
-        key_by_key: Whether a write goes on to the first key that is refused; else it is all or nothing.
+        most_read, most_written: The maximum number of keys in one call.
+        cap: The maximum size of the answer of one get-many, in bytes.
+        refused: The characters that no key may have.
+        empty_key: Whether the empty key is allowed.
+        key_by_key: Whether a write is applied up to the first refused key; otherwise it is all or nothing.
         reads_in_batches: Whether get-many of several keys works at all.
     """
 
@@ -48,7 +48,7 @@ class Backend:
         return not set(key) & set(self.refused) and (self.empty_key or key != "")
 
     def most(self, name: str) -> int:
-        """Keys that one call of that name may hold."""
+        """The maximum number of keys in one call with this name."""
         if name != "get_many":
             return self.most_written
         return self.most_read if self.reads_in_batches else 1
@@ -72,7 +72,7 @@ ANSWERS: Final[dict[str, Callable[[list[tuple[str, Value]]], list[tuple[str, Val
     "missing as None": lambda pairs: pairs[::-1],
     "repeated": lambda pairs: [*pairs[1:], *pairs[:3]],
 }
-"""How a backend tells the pairs that were asked for, with None for a missing key."""
+"""The ways in which a backend returns the requested pairs. They get None as the value of a missing key."""
 
 PARTS: Final[dict[str, Callable[[int, int, str], bool]]] = {
     "nothing": lambda index, count, key: False,
@@ -82,7 +82,7 @@ PARTS: Final[dict[str, Callable[[int, int, str], bool]]] = {
     "every other": lambda index, count, key: index % 2 == 1,
     "some": lambda index, count, key: crc32(f"{key} {count}".encode()) % 3 == 0,
 }
-"""Which keys of a call were done before it failed, by index, count of keys, and key."""
+"""Which keys of a call were applied before it failed, by index, number of keys, and key."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class Fault:
     """Calls that fail.
 
     Attributes:
-        operation, call: The first that may: a call of an operation, both from 0.
-        calls: How many do; None: all from then on.
-        keys: Only calls that hold one of these do; empty: all.
-        says: What the host says. STRANGER is a get-many with false values and a key nobody asked for;
-            SILENT is a call that was not made, for the store gives no sign of life, and BUSY one that was not
-            made, for the host makes no more; THROTTLED is one that was.
-        done: A key of PARTS: what was written nevertheless. Nothing, where the call was not made.
+        operation, call: The first call that may fail: the number of its operation and its own, both from 0.
+        calls: How many calls fail; None for all from then on.
+        keys: Only calls with one of these keys fail; empty for any call.
+        says: The error of the host. STRANGER stands for a get-many with wrong values and a key that was not
+            requested. A call that fails with SILENT was not made, because the store does not answer, and one
+            with BUSY was not made, because the host accepts no more calls. A call with THROTTLED was made.
+        done: A key of PARTS: the keys that were written nevertheless. None if the call was not made.
     """
 
     operation: int = 0
@@ -108,7 +108,7 @@ class Fault:
 
     @property
     def down(self) -> bool:
-        """Whether nothing works any more."""
+        """Whether no call works any more."""
         return self.calls is None and not self.keys and self.says != STRANGER
 
 
@@ -117,12 +117,12 @@ class Operation:
     """One call of the contract.
 
     Attributes:
-        name: Which.
-        keys: Its keys, repeats and all.
-        bulk: How many more there are: k0, k1, … Where there are any, the first of `keys` comes once more
-            at the end.
-        at: How many of those come before `keys`.
-        size: Bytes a value that is written.
+        name: The function.
+        keys: Its keys, with repeats.
+        bulk: The number of further keys: k0, k1, … If there are any, the first of `keys` is repeated at the
+            end.
+        at: The number of further keys that come before `keys`.
+        size: The size of each written value, in bytes.
     """
 
     name: Name
@@ -139,7 +139,7 @@ class Operation:
         return [*bulk[: self.at], *self.keys, *bulk[self.at :], *self.keys[:1]]
 
     def pairs(self, number: int) -> list[tuple[str, bytes]]:
-        """What a set_many writes. No two values are alike, unless they are cut short by their size."""
+        """The pairs of a set_many. All values differ, unless their size truncates them."""
         return [
             (key, f"{number}.{i:03}".ljust(self.size, ".")[: self.size].encode())
             for i, key in enumerate(self.asked)
@@ -148,7 +148,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A backend (of BACKENDS) that answers in its way (of ANSWERS), and what it has to bear."""
+    """A backend (a key of BACKENDS), its way to answer (a key of ANSWERS), operations, and faults."""
 
     backend: str
     answers: str
@@ -157,13 +157,13 @@ class Schedule:
 
 
 BEFORE: Final = dict.fromkeys(("a", "*", "b/", *(f"k{i}" for i in range(60))), b"before")
-"""What a store holds when a schedule begins."""
+"""The contents of a store at the start of a schedule."""
 
 ALPHABET = ("a", "b", "c", "d", "k0", "k24", "*", "[a]", "é", "", "b/", "x?", "#")
 
 
 def schedules(faults: Sequence[str], most_operations: int = 8) -> st.SearchStrategy[Schedule]:
-    """Schedules whose faults say one of `faults`."""
+    """A strategy for schedules whose faults are of `faults`."""
     keys = st.lists(st.sampled_from(ALPHABET), max_size=5).map(tuple)
     operation = st.builds(
         Operation,

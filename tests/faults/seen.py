@@ -1,4 +1,4 @@
-"""One operation, with all that there is to judge it by."""
+"""One operation, with everything that is known about it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from tests.faults.store import Call
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was said of an operation, natively or over HTTP.
+    """The reported result of an operation, natively or over HTTP.
 
     Attributes:
-        error: What the store said in the end; None where the operation succeeded.
-        listed: Whether an error came with the three lists; without them nothing was done.
-        by_themselves: Those of the failed keys whose reason is said to be their own; None where that is not
-            said.
-        answer: What get_many gave.
+        error: The last error of the store; None if the operation succeeded.
+        listed: Whether the error has the three lists; without them nothing was done.
+        applied, failed, not_attempted: The three lists.
+        by_themselves: The failed keys that are reported to have failed in a call of their own; None if that
+            is not reported.
+        answer: The result of get_many.
     """
 
     error: str | None = None
@@ -33,14 +34,14 @@ class Outcome:
 
 @dataclass
 class Seen:
-    """One operation, with all that there is to judge it by.
+    """One operation, with everything that is known about it.
 
     Attributes:
-        number: Of the operation, from 0.
-        calls: What the store was asked for it.
-        before, after: What the store held.
-        learned: What was learned of the store before, and what is now; None where that cannot be seen.
-        now: Seconds, when the operation was over.
+        number: The number of the operation, from 0.
+        calls: The calls that the store received for it.
+        before, after: The contents of the store.
+        learned: The learned limits of the store before and after; None if they cannot be seen.
+        now: The time when the operation ended, in seconds.
     """
 
     backend: Backend
@@ -71,7 +72,7 @@ class Seen:
 
     @property
     def most(self) -> int | None:
-        """The most keys that a call may hold, as was learned before."""
+        """The maximum number of keys of a call, as learned before; None if that cannot be seen."""
         if self.learned is None:
             return None
         limit: Limit = getattr(self.learned[0], self.operation.name)
@@ -79,18 +80,18 @@ class Seen:
 
     @property
     def passing(self) -> int:
-        """The calls that met a fault, and would have met none later; without those made again for it."""
+        """The number of calls that met a temporary fault, without retried calls to a busy store."""
         return sum(
             call.fault is not None and call.fault.calls is not None and not call.busy for call in self.calls
         )
 
     @property
     def limit(self) -> int:
-        """The most keys that the backend takes in a call of this operation."""
+        """The maximum number of keys that the backend accepts in a call of this operation."""
         return self.backend.most(self.operation.name)
 
 
 def few(keys: object) -> str:
-    """A few of many, to be read."""
+    """The first four of some keys, in words."""
     named = sorted(map(repr, keys))  # type: ignore[call-overload] # anything that can be gone through
     return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")

@@ -1,4 +1,4 @@
-"""A store that does as its schedule says, and the calls that it got."""
+"""A store that fails as its schedule says, and the calls that it received."""
 
 from __future__ import annotations
 
@@ -32,8 +32,11 @@ from tests.wit_types import wasi_keyvalue_store
 
 
 class Refusal(StoreError):
-    """What the host side says: as an error of the embedded host, and as one of the bindings (`value`; None
-    where the call was not made)."""
+    """An error of the host side.
+
+    Attributes:
+        value: The same error as the bindings have it; None if the call was not made.
+    """
 
     def __init__(self, says: str) -> None:
         super().__init__(says)
@@ -46,13 +49,13 @@ class Refusal(StoreError):
 
 @dataclass
 class Call:
-    """A call that the store got.
+    """A call that the store received.
 
     Attributes:
-        name: Of the raw interface.
-        keys: What it held.
-        error: What the store said, where it refused or failed.
-        fault: The fault that it met.
+        name: The function of the raw interface.
+        keys: Its keys.
+        error: The error that the store returned, if any.
+        fault: The fault that it met, if any.
         down: Whether the store was down.
     """
 
@@ -64,38 +67,38 @@ class Call:
 
     @property
     def worked(self) -> bool:
-        """Whether it did what was asked."""
+        """Whether it succeeded."""
         return self.error is None and self.fault is None
 
     @property
     def busy(self) -> bool:
-        """Whether the store takes no calls now, and may later."""
+        """Whether the store accepts no calls now but may later."""
         return self.error in (BUSY, THROTTLED)
 
     @property
     def probes(self) -> bool:
-        """Whether it asks, by a key that is not there, whether the store takes writes."""
+        """Whether it tests, with a key that is not there, whether the store accepts writes."""
         return self.name == "delete_many" and self.keys == [PROBE_KEY]
 
     @property
     def hopeless(self) -> bool:
-        """Whether no smaller call could do better."""
+        """Whether a smaller call would fail too."""
         return self.busy or self.error in (GONE, DENIED, SILENT)
 
     @property
     def made(self) -> bool:
-        """Whether the store heard of it."""
+        """Whether the call reached the store."""
         return self.error not in (BUSY, SILENT, GONE, DENIED)
 
 
 class FaultyStore:
-    """A store that does as its schedule says: an `embedded.store.Bucket`.
+    """A store that fails as its schedule says: an `embedded.store.Bucket`.
 
-    It raises nothing but `Refusal`: what no caller may do is found in `calls`, by the model.
+    It raises only `Refusal`. The model finds forbidden calls in `calls`.
 
     Attributes:
-        data: What it holds.
-        calls: What it got in the operation under way.
+        data: The contents.
+        calls: The calls of the current operation.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -108,12 +111,12 @@ class FaultyStore:
         self._operation = -1
 
     def begin(self) -> None:
-        """The next operation begins."""
+        """Starts the next operation."""
         self.calls = []
         self._operation += 1
 
     def forget(self) -> None:
-        """Its schedule is over: whoever keeps the store keeps nothing with it."""
+        """Frees the contents after its schedule, since the host keeps the store."""
         self.data, self.calls = {}, []
 
     def get(self, key: str) -> bytes | None:
@@ -125,7 +128,7 @@ class FaultyStore:
         if call.fault is not None:
             return [*((key, b"false") for key in keys), ("nobody asked for this", b"false")]
         pairs: list[tuple[str, Value]] = [(key, self.data.get(key)) for key in keys]
-        return self._told(pairs)  # type: ignore[return-value] # a host that gives None is one of the faults
+        return self._told(pairs)  # type: ignore[return-value] # a host that returns None is one of the faults
 
     def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
         self._call("set_many", [key for key, _ in pairs], pairs)
@@ -188,7 +191,7 @@ class FaultyStore:
         return None, False
 
     def _refused(self, call: Call) -> tuple[str, int] | None:
-        """Why the backend does not take the call, and how many of its keys it does before it says so."""
+        """Why the backend refuses the call, and how many keys it applies before; None if it accepts it."""
         backend, keys, several = self.backend, call.keys, call.name.endswith("_many")
         if call.name == "get_many":
             if not backend.reads_in_batches:
@@ -206,7 +209,7 @@ class FaultyStore:
 
 
 class FaultyBucket:
-    """The store as a `kv_batch.bucket.Bucket`, with the errors that the real adapter makes of a host's."""
+    """The store as a `kv_batch.bucket.Bucket`, with the errors into which the real adapter translates."""
 
     def __init__(self, store: FaultyStore) -> None:
         self.time = VirtualTime()

@@ -1,4 +1,4 @@
-"""Requests that nobody sends in good faith, as bytes: what a client library would tidy up stays as it is.
+"""Hostile requests as bytes, since a client library would correct them.
 
 The kinds of broken JSON are those of JSONTestSuite (https://github.com/nst/JSONTestSuite), written anew.
 """

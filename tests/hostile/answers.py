@@ -1,4 +1,4 @@
-"""A client that sends bytes as they are, and reads the statuses that come back."""
+"""A client that sends bytes unchanged, and reads the statuses of the answers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import h11
 from tests.servers import Server
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds that a server has to begin an answer, before our half of the connection is closed."""
+"""Seconds in which a server must start to answer, before the client closes its half of the connection."""
 
 
 def whole(data: bytes) -> bool:
-    """Whether these bytes are a whole request, or more: then there must be an answer.
+    """Whether these bytes have at least one complete request, which must be answered.
 
-    Of what is no HTTP, or not yet a request, none can be expected: the server may wait for more.
+    If they are not HTTP, or are an incomplete request, no answer can be expected: the server may wait for
+    more.
     """
     reader = h11.Connection(h11.SERVER, max_incomplete_event_size=200_000)
     reader.receive_data(data)
@@ -32,14 +33,14 @@ def whole(data: bytes) -> bool:
 
 
 def answers(server: Server, data: bytes) -> list[int]:
-    """The statuses that are answered to these bytes, until the server closes.
+    """Sends these bytes, and reads the statuses of all answers until the server closes.
 
-    Our half of the connection is closed behind a request that is not whole, and behind the first of an
-    answer: a server may take a client that closes it earlier for one that is gone.
+    The client closes its half of the connection after an incomplete request, or after the first bytes of an
+    answer: a server may assume that a client that closes earlier is gone.
 
     Raises:
-        ConnectionResetError: the server would not have all of a long request, and closed; its answer was
-            lost on the way, as that of any server is then (RFC 9112 section 9.6).
+        ConnectionResetError: the server did not read all of a long request, and closed. Its answer was lost,
+            as that of any server is then (RFC 9112 section 9.6).
     """
     told = b""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
@@ -48,13 +49,13 @@ def answers(server: Server, data: bytes) -> list[int]:
             if not whole(data):
                 connection.shutdown(socket.SHUT_WR)
         except OSError:
-            pass  # refused before it was all sent: the answer may still be there
+            pass  # refused before everything was sent: there may still be an answer
         try:
             if not select.select([connection], [], [], ANSWER_TIMEOUT)[0]:
-                connection.shutdown(socket.SHUT_WR)  # it waits for more: there is none
+                connection.shutdown(socket.SHUT_WR)  # the server waits for more, but there is no more
             while chunk := connection.recv(65_536):
                 told += chunk
-                with suppress(OSError):  # it has closed already
+                with suppress(OSError):  # the server has already closed
                     connection.shutdown(socket.SHUT_WR)
         except ConnectionResetError:
             if not told and len(data) > 16_384:

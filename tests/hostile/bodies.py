@@ -1,4 +1,4 @@
-"""Bodies that are broken, too much, or packed: JSON, NDJSON, forms and gzip."""
+"""Malformed, oversized and packed bodies: JSON, NDJSON, forms and gzip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN_JSON = [
     b"", b"\xc2\xa0[]", b"/*x*/[]", b"[]/**/", b"[] x", b"[1]\x00", b"<a/>", b"---", b'"a" "b"', b"[\x0b]",
     b"@", b"$",
 ]  # fmt: skip
-"""No JSON by RFC 8259, of each kind."""
+"""Texts that are not JSON by RFC 8259, of each kind."""
 
 ODD_JSON = [
     b"[]", b"{}", b'""', b"null", b"true", b"0", b"-0", b"1e400", b"-1e-400", b"1" * 1_000_000,
@@ -36,11 +36,11 @@ ODD_JSON = [
     b"1" * 2_000_000, b" " * 1_000_000, b"\n" * 100_000, b"[" + b" " * 1_000_000 + b"]",
     b'{"' + b"k" * 1_000_000 + b'":1}', b"\xef\xbb\xbf{}",
 ]  # fmt: skip
-"""JSON that is no good body of get-many, and what comes near it."""
+"""JSON, or almost JSON, that is not a valid body of get-many."""
 
 
 def bodies() -> dict[str, bytes]:
-    """Bodies of JSON and NDJSON."""
+    """Each of BROKEN_JSON and ODD_JSON as a body, a key, a value and a line."""
     told: dict[str, bytes] = {}
     for number, text in enumerate(chain(BROKEN_JSON, ODD_JSON)):
         name = f"{number}: {text[:20]!r}"
@@ -53,7 +53,7 @@ def bodies() -> dict[str, bytes]:
 
 
 def forms() -> dict[str, bytes]:
-    """Forms, their boundaries broken or by the thousand."""
+    """Forms with malformed boundaries and parts, or with thousands of them."""
     head = "content-type: multipart/form-data; boundary="
     part = b'--b\r\ncontent-disposition: form-data; name="odd"\r\n\r\nv\r\n'
     each = {
@@ -89,7 +89,7 @@ def forms() -> dict[str, bytes]:
 
 
 def packed() -> dict[str, bytes]:
-    """gzip: bombs, and what only looks like it."""
+    """Bodies with a content-encoding: gzip bombs, malformed gzip, and other codings."""
     coding = "content-encoding: gzip"
     bomb = gzip.compress(bytes(100_000_000), 9)
     lines = gzip.compress(b'{"key": "' + b"a" * 100_000_000, 9)

@@ -1,4 +1,4 @@
-"""The corpus: every hostile request, with a name."""
+"""The corpus: all hostile requests, with names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests whose end is in doubt: two readings of it, bad chunks, and parts that are missing."""
+"""Requests whose end is ambiguous: two possible lengths, bad chunks, and missing parts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.hostile.requests import AS_JSON, AS_NDJSON, CHUNKED, KEYS, STEAL, chu
 
 
 def smuggling() -> dict[str, bytes]:
-    """Two readings of where a request ends."""
+    """Requests whose end can be read in two ways (request smuggling)."""
     line = "POST /v1/default/get-many HTTP/1.1"
     hidden = b"0\r\n\r\n" + STEAL
     lengths = ["+15", "-15", "1e1", "0x0f", "15 15", "15, 16", "", " ", "9" * 40, "15;", "\x0b15"]
@@ -41,7 +41,7 @@ def smuggling() -> dict[str, bytes]:
 
 
 def chunks() -> dict[str, bytes]:
-    """Bad chunks."""
+    """Malformed and unusual chunks."""
     sizes = [b"-1", b"0xf", b"f f", b"g", b"", b"f" * 17, b"+f", b"\xff", b"f;" + b"x" * 70_000, b" f"]
     told = {f"chunk size {size!r:.20}": chunked(size + b"\r\n" + KEYS + b"\r\n0\r\n\r\n") for size in sizes}
     return told | {
@@ -55,7 +55,7 @@ def chunks() -> dict[str, bytes]:
 
 
 def cut_short() -> dict[str, bytes]:
-    """Requests of which a part is missing. The client closes its half behind them."""
+    """Incomplete requests. The client closes its half of the connection after them."""
     line = "POST /v1/default/set-many HTTP/1.1"
     pairs = b'{"pairs": [{"key": "cut", "value": "1"}]}'
     return {

@@ -1,4 +1,4 @@
-"""What the fuzzer works with: good requests, and what it strews into them."""
+"""The material of the fuzzer: valid requests, and fragments to insert into them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VALID = [
     ),
     chunked(b"f\r\n" + KEYS + b"\r\n0\r\n\r\n"),
 ]
-"""Requests that are good, for a fuzzer to spoil."""
+"""Valid requests, which the fuzzer changes."""
 
 SPICES = [
     b"\x00", b"\r\n", b"\n", b"\r", b"\t", b" ", b'"', b"\\", b"\\u", b"\\ud800", b"\xff", b"\xc0\x80",
@@ -44,4 +44,4 @@ SPICES = [
     b"--b", b"--b--\r\n", b"0\r\n\r\n", b"ffffffff", b"HTTP/1.1", b"chunked", b"content-length: 5\r\n",
     b"Bearer ",
 ]  # fmt: skip
-"""What a fuzzer strews in."""
+"""Fragments that the fuzzer inserts."""

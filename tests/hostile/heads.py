@@ -1,4 +1,4 @@
-"""Heads of requests that are none, or hardly; paths and queries that are too much."""
+"""Malformed and unusual heads, paths and queries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.hostile.requests import request
 
 
 def heads() -> dict[str, bytes]:
-    """Heads that are none, or hardly."""
+    """Malformed request lines, and malformed or unusual headers."""
     line = "GET /v1/default?key=a HTTP/1.1"
     lines = [
         b"GET /v1/default?key=a HTTP/9.9",
@@ -108,9 +108,9 @@ TARGETS = [
     "/v1/default?" + "key&" * 1_000_000,
     "/v1/default?key=" + "a" * 1_000_000,
 ]
-"""Path tricks, and queries that are too much."""
+"""Path tricks, and queries that are malformed or too long."""
 
 
 def paths() -> dict[str, bytes]:
-    """GET requests for TARGETS."""
+    """A GET request for each of TARGETS."""
     return {f"GET {target[:40]} ({len(target)})": request(f"GET {target} HTTP/1.1") for target in TARGETS}

@@ -1,14 +1,14 @@
-"""Requests as bytes, head and body, for the corpus and the fuzzer."""
+"""The parts of hostile requests: header lines, and functions that join a head and a body."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 SENTINEL = "sentinel"
-"""A key that no request below may touch, though some of them try."""
+"""A key that no hostile request may change, although some try."""
 
 STEAL = f"DELETE /v1/default?key={SENTINEL} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
-"""A request that is hidden in the body of another."""
+"""A request that is hidden in the body of another one."""
 
 AS_JSON = "content-type: application/json"
 AS_NDJSON = "content-type: application/x-ndjson"
@@ -16,11 +16,11 @@ AS_NDJSON = "content-type: application/x-ndjson"
 
 @dataclass(frozen=True)
 class Hostile:
-    """A request.
+    """A hostile request.
 
     Attributes:
-        name: What it tries.
-        data: All of it, head and body.
+        name: What is wrong with it.
+        data: The whole request, head and body.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Hostile:
 
 
 def request(line: str | bytes, *headers: str | bytes, body: bytes = b"", length: bool = True) -> bytes:
-    """A request, with the length of its body unless that is left out."""
+    """A request. It has a content-length if it has a body, unless `length` is false."""
     fields = [line, "host: localhost", *headers]
     if length and body:
         fields.append(f"content-length: {len(body)}")

@@ -1,7 +1,7 @@
-"""The embedded host's own parts: the store in Spin's layout, the manifest, and values at the boundary.
+"""The parts of the embedded host: the store in Spin's format, the manifest, and values at the boundary.
 
-The values are packed for Wasmtime and read back from what it holds, so that a wasmtime whose structures
-differ fails here.
+The values are packed for Wasmtime and read back from its memory, so a version of wasmtime with other
+structures fails here.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def test_a_large_value_is_got_alone_and_too_large_a_batch_is_refused(database: D
 
 
 async def wit_over(bucket: SqliteBucket, calls: list[str] | None = None) -> WitBucket:
-    """The store as the guest's adapter has it; `calls` gets the names of the host's functions."""
+    """The store behind the guest's adapter. The names of the called host functions are added to `calls`."""
 
     def function(name: str) -> Any:
         def call(*arguments: Any) -> Any:
@@ -192,7 +192,7 @@ def test_an_address_that_cannot_be_had_is_said(address: str) -> None:
 
 
 def crossed(packed: bytes, read: Callable[[int], object]) -> object:
-    """What is read of a value that Wasmtime holds."""
+    """The result of reading a packed value."""
     held = ctypes.create_string_buffer(packed, values.SIZE)
     try:
         return read(ctypes.addressof(held))

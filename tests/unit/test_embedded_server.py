@@ -25,7 +25,7 @@ Answer = Callable[[AsgiExchange], None]
 
 
 class FakeComponent:
-    """A component whose instances do what the target names."""
+    """A component whose instances call the function that the target names."""
 
     def __init__(self, **answers: Answer) -> None:
         self.answers = answers
@@ -42,7 +42,7 @@ class FakeComponent:
 
 @contextmanager
 def served(log_level: str = "critical", **answers: Answer) -> Iterator[int]:
-    """The port on which they are served."""
+    """Serves the functions, and yields the port."""
     application = Application(FakeComponent(**answers))  # type: ignore[arg-type]
     config = uvicorn.Config(application, http=Protocol, lifespan="off", log_level=log_level)
     serving = uvicorn.Server(config)
@@ -57,7 +57,7 @@ def served(log_level: str = "critical", **answers: Answer) -> Iterator[int]:
 
 
 def sent(port: int, request: bytes) -> bytes:
-    """What is answered until the server closes."""
+    """Sends a request. Returns everything that the server answers until it closes."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65_536), b""))
@@ -73,7 +73,7 @@ def ok(exchange: AsgiExchange) -> None:
 
 
 def until_gone(heard: threading.Event) -> Answer:
-    """Writes on until the client is gone, and says so."""
+    """A function that writes until the client is gone, then sets the event."""
 
     def endless(exchange: AsgiExchange) -> None:
         exchange.respond(200, [])
@@ -230,7 +230,7 @@ def test_half_an_answer_does_not_look_whole() -> None:
 
 
 def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:
-    """Else the next request on it would be taken for that body."""
+    """Otherwise the next request on the connection would be mistaken for that body."""
     request = head("POST", "ok", "content-length: 5", "expect: 100-continue")
     with served(ok=ok) as port:
         answer = sent(port, request)
@@ -239,7 +239,7 @@ def test_a_body_that_was_never_asked_for_ends_the_connection() -> None:
 
 
 def test_nothing_is_read_behind_a_request_with_a_length_and_chunks_both() -> None:
-    """Which of the two a proxy went by is not known: what follows may be what it took for the body."""
+    """It is unknown which of the two a proxy used: the following bytes may be a body to the proxy."""
     asked: list[str] = []
 
     def hidden(exchange: AsgiExchange) -> None:
@@ -269,7 +269,7 @@ def test_a_client_that_has_closed_its_half_is_closed_when_it_is_answered() -> No
             connection.shutdown(socket.SHUT_WR)
             told = b"".join(iter(lambda: connection.recv(65_536), b""))
     assert told.endswith(b"ok")
-    assert time.monotonic() - start < 3  # a connection that is kept alive is closed after five seconds
+    assert time.monotonic() - start < 3  # a keep-alive connection is closed after five seconds
 
 
 # Answers before the end of the request
@@ -286,7 +286,7 @@ def refusal(exchange: AsgiExchange) -> None:
 
 
 def closed_after(connection: socket.socket) -> float:
-    """Seconds until the server is found to have closed a connection on which it has answered."""
+    """Seconds until the server has closed a connection on which it has answered."""
     start = time.monotonic()
     connection.settimeout(20)
     with suppress(ConnectionError):
@@ -306,13 +306,13 @@ def test_a_client_that_reads_only_when_it_has_sent_everything_has_its_answer(len
         answer = sent(port, head("POST", "problem", length) + body)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.endswith(b"no")
-    assert time.monotonic() - start < 2  # and is not held to the limits
+    assert time.monotonic() - start < 2  # it need not wait for the limits
 
 
 def test_the_answer_is_not_held_back_while_the_rest_is_read() -> None:
     with served(problem=problem) as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
         connection.sendall(head("POST", "problem", "content-length: 9") + b"part")
-        # Until the end of the stream: the server's half is closed, though the client's is not.
+        # This reads to the end of the stream: the server has closed its half, the client has not.
         assert b"".join(iter(lambda: connection.recv(65_536), b"")).endswith(b"no")
 
 
@@ -332,7 +332,7 @@ def test_what_is_thrown_away_is_limited(
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(head("POST", "refusal", "content-length: 1000000000"))
             assert shortest <= closed_after(connection) < longest
-        # Who was let in has the other limits.
+        # A caller who was let in has the other limits.
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(head("POST", "problem", "content-length: 100000") + bytes(1_000))
             for _ in range(30):

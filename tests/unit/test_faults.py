@@ -1,4 +1,4 @@
-"""The contract over a store that fails as stores do: what it says of a batch is always true."""
+"""The contract over a store that fails as stores do: its reports about a batch are always true."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 def run(coroutine: Coroutine[object, None, Result]) -> Result:
-    """Runs a coroutine that never waits, as the embedded guest does: no loop is made for each."""
+    """Runs a coroutine that never waits, without an event loop, as the embedded guest does."""
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -46,7 +46,7 @@ def run(coroutine: Coroutine[object, None, Result]) -> Result:
 
 
 def perform(bucket: Bucket, operation: Operation, number: int) -> Outcome:
-    """Does one operation, and says what the contract said."""
+    """Runs one operation. Returns the report of the contract."""
     try:
         match operation.name:
             case "get_many":
@@ -64,7 +64,7 @@ def perform(bucket: Bucket, operation: Operation, number: int) -> Outcome:
 
 
 def performed(schedule: Schedule) -> Iterator[Seen]:
-    """Plays a schedule. What is seen of an operation is to be judged before the next."""
+    """Plays a schedule. Each operation must be checked before the next one."""
     store = FaultyStore(schedule)
     bucket = FaultyBucket(store)
     for number, operation in enumerate(schedule.operations):
@@ -154,7 +154,7 @@ def test_a_schedule_prints_as_python(schedule: Schedule) -> None:
     assert eval(repr(schedule)) == schedule
 
 
-# The model finds what is wrong
+# The model finds wrong reports
 
 THREE_LISTS = Schedule(
     "DynamoDB",
@@ -162,7 +162,7 @@ THREE_LISTS = Schedule(
     (Operation("set_many", (), 101), Operation("set_many", (), 100)),
     (Fault(1, 1, calls=None, says=THROTTLED, done="some"),),
 )
-"""Its second operation ends with 25 keys applied, 25 failed, and 50 not attempted."""
+"""The second operation ends with 25 keys applied, 25 failed and 50 not attempted."""
 
 A_READ = Schedule("SQLite", "as asked", (Operation("get_many", ("a", "b", "a", "*")),))
 
@@ -201,14 +201,14 @@ LIES: list[tuple[str, Schedule, Alter, str]] = [
     ("a false value", A_READ, lambda said: replace(said, answer=[("a", b"false"), *said.answer[1:]]),
      "not as in the store: ('a', b'false')"),
 ]  # fmt: skip
-"""What is said instead of the truth, of which schedule's last operation; what the model says to that."""
+"""A false report, the schedule whose last operation it replaces, how it is made, and the model's answer."""
 
 
 @pytest.mark.parametrize(
     ("schedule", "alter", "found"), [lie[1:] for lie in LIES], ids=[lie[0] for lie in LIES]
 )
 def test_a_lie_is_found(schedule: Schedule, alter: Alter, found: str) -> None:
-    play(schedule)  # the truth is not
+    play(schedule)  # the true report passes
     model = Model()
     for seen in performed(schedule):
         if seen.operation is not schedule.operations[-1]:
@@ -228,7 +228,7 @@ MISUSES: list[tuple[str, Callable[[FaultyStore], object], str]] = [
     ("more than was learned", lambda store: store.get_many([f"k{i}" for i in range(60)]), "limit of 50"),
     ("much", lambda store: [store.get("a") for _ in range(200)], "calls to read 62 keys"),
 ]
-"""What the store is asked on the way to a right answer; what the model says."""
+"""Additional calls of the store before a right answer, and the model's answer."""
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_misuse_of_the_host_is_found(misuse: Callable[[FaultyStore], object], 
 
 
 def limit(most: int) -> Limit:
-    """One that does not expire."""
+    """A limit that does not expire."""
     return Limit(most, _expires=float("inf"))
 
 
@@ -263,7 +263,7 @@ MISTAKES: list[tuple[str, Learned, Learned, str]] = [
     ("so of none that failed", Learned(), NEVER, "from one that failed"),
     ("that they do no longer", WORK, NEVER, "never work"),
 ]
-"""What is made of a batch read that worked, by what was known; what the model says."""
+"""Wrong conclusions from a batch read that worked: the knowledge before, after, and the model's answer."""
 
 
 @pytest.mark.parametrize(
