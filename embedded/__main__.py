@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
 
 
 def bound(address: str) -> socket.socket:
-    """A socket that listens on `host:port`. An IPv6 host stands in `[…]`. Port 0 selects a free port.
+    """A socket that listens on `host:port`. An IPv6 host is written as `[…]`. Port 0 selects a free port.
 
     Raises:
         CannotServe: the address is malformed or cannot be bound.

@@ -93,5 +93,5 @@ class Seen:
 
 def few(keys: object) -> str:
     """The first four of some keys, in words."""
-    named = sorted(map(repr, keys))  # type: ignore[call-overload] # anything that can be gone through
+    named = sorted(map(repr, keys))  # type: ignore[call-overload] # any iterable
     return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
