@@ -22,7 +22,7 @@ from tests.servers import serving
 ROUNDS = 20
 REQUESTS = 10
 PAIRS = 60_000
-LONGEST = 3.5
+MAX_DELAY = 3.5
 """The maximum delay before the kill, in seconds: about the duration of the whole import."""
 
 
@@ -42,7 +42,7 @@ def main() -> int:
         sent, out = set(lines), place / "out.ndjson"
         for turn in range(ROUNDS):
             data = place / str(turn)
-            delay = chance.uniform(0, LONGEST)
+            delay = chance.uniform(0, MAX_DELAY)
             answered = import_until_killed(data, parts, delay, out)
             with serving("spin", data) as server:
                 url = f"{server.url}/v1/default"

@@ -31,7 +31,7 @@ from tests.servers import Server, serving
 SIZES = (1, 50, 1_000, 6_000)
 """Keys in a batch of each writer. No batch is split into several calls."""
 
-LONGEST = 1.0
+MAX_DELAY = 1.0
 """The maximum time under load before the kill, in seconds."""
 
 
@@ -111,7 +111,7 @@ def main() -> int:
                 threads = [threading.Thread(target=writer.write, args=(server,)) for writer in writers]
                 for thread in threads:
                     thread.start()
-                time.sleep(chance.uniform(0.02, LONGEST))
+                time.sleep(chance.uniform(0.02, MAX_DELAY))
                 server.kill()
                 for thread in threads:
                     thread.join()

@@ -58,7 +58,7 @@ AGAIN = 10.0
 REST = 4.0
 """The length of a pause in seconds. Spin drops an instance after one idle second."""
 
-GROWTH = 64 * 1024 * 1024
+MAX_GROWTH_BYTES = 64 * 1024 * 1024
 """Bytes by which the memory during a pause may grow after the first pause. Spin keeps 2 MiB and more for each
 slot that an instance has ever used."""
 
@@ -366,7 +366,7 @@ def soak(server: Server, redis: Redis, seconds: int, seed: int) -> int:
     print("\n".join(wrong))
     trapped = [line for line in server.logged().splitlines() if "trap" in line or '"internal-error"' in line]
     print(f"{len(trapped)} lines of the log tell of a trap or of an internal error", *trapped[:3], sep="\n")
-    return int(bool(wrong or trapped) or at_rest[-1] - at_rest[0] > GROWTH)
+    return int(bool(wrong or trapped) or at_rest[-1] - at_rest[0] > MAX_GROWTH_BYTES)
 
 
 def rest(server: Server, clients: list[Client], going: threading.Event) -> int | None:

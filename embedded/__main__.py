@@ -25,7 +25,7 @@ from wasmtime import WasmtimeError
 from embedded.component import Component
 from embedded.protocol import Protocol
 from embedded.server import Application
-from embedded.store import FILE, Bucket, Database, SqliteBucket
+from embedded.store import FILE, BlockingBucket, Database, SqliteBucket
 
 COMPONENT = "kv-batch"
 """The name of the component in the manifest."""
@@ -34,7 +34,7 @@ GRACE_SECONDS = 5
 """Seconds that requests in progress may take after the host was told to stop."""
 
 
-class CannotServe(Exception):
+class StartError(Exception):
     """The host cannot serve. The message has the reason in one line."""
 
 
@@ -55,13 +55,13 @@ class Manifest:
         """Reads the manifest. SPIN_VARIABLE_NAME in the environment overrides the default of a variable.
 
         Raises:
-            CannotServe: the file is missing, is not TOML, or does not have the component.
+            StartError: the file is missing, is not TOML, or does not have the component.
         """
         try:
             content = tomllib.loads(file.read_text(encoding="utf-8"))
             component = content["component"][COMPONENT]
         except (OSError, ValueError, KeyError) as error:
-            raise CannotServe(f"cannot use the manifest {file}: {error!r}") from error
+            raise StartError(f"cannot use the manifest {file}: {error!r}") from error
         variables = {
             name: environment.get(f"SPIN_VARIABLE_{name.upper()}", declared.get("default", ""))
             for name, declared in content.get("variables", {}).items()
@@ -83,7 +83,7 @@ class GrantedStores:
     database: Database
     granted: frozenset[str]
 
-    def open(self, label: str) -> Bucket | None:
+    def open(self, label: str) -> BlockingBucket | None:
         return SqliteBucket(self.database, label) if label in self.granted else None
 
 
@@ -111,11 +111,11 @@ def bound(address: str) -> socket.socket:
     """A socket that listens on `host:port`. An IPv6 host is written as `[…]`. Port 0 selects a free port.
 
     Raises:
-        CannotServe: the address is malformed or cannot be bound.
+        StartError: the address is malformed or cannot be bound.
     """
     host, _, port = address.rpartition(":")
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535:
-        raise CannotServe(f"cannot listen on {address!r}: use host:port, such as 127.0.0.1:3000")
+        raise StartError(f"cannot listen on {address!r}: use host:port, such as 127.0.0.1:3000")
     try:
         found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
         family, kind, protocol, _, name = found[0]
@@ -124,7 +124,7 @@ def bound(address: str) -> socket.socket:
         listener.bind(name)
         listener.listen(1_024)
     except OSError as error:
-        raise CannotServe(f"cannot listen on {address}: {error}") from error
+        raise StartError(f"cannot listen on {address}: {error}") from error
     return listener
 
 
@@ -132,7 +132,7 @@ def serve(arguments: argparse.Namespace) -> None:
     """Serves until a signal arrives.
 
     Raises:
-        CannotServe: the manifest, the address, the store or the component cannot be used.
+        StartError: the manifest, the address, the store or the component cannot be used.
     """
     manifest = Manifest.read(arguments.manifest, os.environ)
     listener = bound(arguments.listen)
@@ -141,12 +141,12 @@ def serve(arguments: argparse.Namespace) -> None:
         arguments.data.mkdir(parents=True, exist_ok=True)
         database = Database(file)
     except (OSError, sqlite3.Error) as error:
-        raise CannotServe(f"cannot open the store {file}: {error}") from error
+        raise StartError(f"cannot open the store {file}: {error}") from error
     try:
         component = Component(arguments.component, manifest.config, GrantedStores(database, manifest.stores))
     except (OSError, WasmtimeError) as error:
         reason = str(error).partition("\n")[0]  # Wasmtime's message has many lines
-        raise CannotServe(f"cannot load the component {arguments.component}: {reason}") from error
+        raise StartError(f"cannot load the component {arguments.component}: {reason}") from error
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     application = Application(component)
@@ -183,7 +183,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         serve(parser.parse_args())
-    except CannotServe as refusal:
+    except StartError as refusal:
         print(f"kv-batch: {refusal}", file=sys.stderr)
         return 1
     return 0

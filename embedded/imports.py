@@ -18,7 +18,7 @@ from wasmtime import _ffi as ffi
 from wasmtime.component import Linker, LinkerInstance, ResourceAny, ResourceHost, ResourceType
 
 from embedded import values
-from embedded.store import Bucket, StoreError
+from embedded.store import BlockingBucket, HostError
 
 CONFIG = "wasi:config/store@0.2.0-draft-2024-09-27"
 STORE = "wasi:keyvalue/store@0.2.0-draft2"
@@ -58,7 +58,7 @@ class Exchange(Protocol):
 class Stores(Protocol):
     """The stores that the component may open."""
 
-    def open(self, label: str) -> Bucket | None:
+    def open(self, label: str) -> BlockingBucket | None:
         """The store with this label; None if it is not granted."""
         ...
 
@@ -81,7 +81,7 @@ class Imports:
     def __init__(self, linker: Linker, config: Mapping[str, str], stores: Stores) -> None:
         self._config = config
         self._stores = stores
-        self._buckets: list[Bucket] = []
+        self._buckets: list[BlockingBucket] = []
         self._numbers: dict[str, int] = {}
         self._opening = threading.Lock()
         self._callbacks: list[Callback] = []
@@ -134,7 +134,7 @@ class Imports:
         )
         raise_if(failed)
 
-    def _bucket(self, address: int) -> Bucket:
+    def _bucket(self, address: int) -> BlockingBucket:
         value = ffi.wasmtime_component_val_t.from_address(address)
         handle = ResourceAny._from_ptr(ffi.take_pointer(value.of, "resource"))
         return self._buckets[handle.to_host(StoreContext(under_way.context)).rep]
@@ -166,27 +166,27 @@ def _or_error(call: Callable[[], bytes | None]) -> bytes:
     """Makes a call of a bucket, and packs its result or its error."""
     try:
         return values.success(call())
-    except StoreError as error:
+    except HostError as error:
         return values.failure(values.variant("other", values.string(str(error))))
 
 
-def _get(bucket: Bucket, key: str) -> bytes:
+def _get(bucket: BlockingBucket, key: str) -> bytes:
     return _or_error(lambda: _optional(bucket.get(key), values.octets))
 
 
-def _set(bucket: Bucket, key: str, value: bytes) -> bytes:
+def _set(bucket: BlockingBucket, key: str, value: bytes) -> bytes:
     return _or_error(lambda: bucket.set(key, value))
 
 
-def _delete(bucket: Bucket, key: str) -> bytes:
+def _delete(bucket: BlockingBucket, key: str) -> bytes:
     return _or_error(lambda: bucket.delete(key))
 
 
-def _exists(bucket: Bucket, key: str) -> bytes:
+def _exists(bucket: BlockingBucket, key: str) -> bytes:
     return _or_error(lambda: values.boolean(bucket.exists(key)))
 
 
-def _list_keys(bucket: Bucket, cursor: str | None) -> bytes:
+def _list_keys(bucket: BlockingBucket, cursor: str | None) -> bytes:
     def call() -> bytes:
         keys = values.sequence(map(values.string, bucket.list_keys(cursor)))
         return values.record(keys=keys, cursor=values.option(None))
@@ -194,7 +194,7 @@ def _list_keys(bucket: Bucket, cursor: str | None) -> bytes:
     return _or_error(call)
 
 
-def _get_many(bucket: Bucket, keys: Sequence[str]) -> bytes:
+def _get_many(bucket: BlockingBucket, keys: Sequence[str]) -> bytes:
     def call() -> bytes:
         pairs = bucket.get_many(keys)
         return values.sequence(
@@ -204,18 +204,18 @@ def _get_many(bucket: Bucket, keys: Sequence[str]) -> bytes:
     return _or_error(call)
 
 
-def _set_many(bucket: Bucket, pairs: Sequence[tuple[str, bytes]]) -> bytes:
+def _set_many(bucket: BlockingBucket, pairs: Sequence[tuple[str, bytes]]) -> bytes:
     return _or_error(lambda: bucket.set_many(pairs))
 
 
-def _delete_many(bucket: Bucket, keys: Sequence[str]) -> bytes:
+def _delete_many(bucket: BlockingBucket, keys: Sequence[str]) -> bytes:
     return _or_error(lambda: bucket.delete_many(keys))
 
 
 # large-value
 
 
-def _get_large(bucket: Bucket, key: str) -> bytes:
+def _get_large(bucket: BlockingBucket, key: str) -> bytes:
     return _or_error(lambda: _optional(bucket.get(key), values.latin1))
 
 
@@ -223,7 +223,7 @@ def _append(chunk: bytes) -> None:
     under_way.large.append(chunk)
 
 
-def _set_large(bucket: Bucket, key: str) -> bytes:
+def _set_large(bucket: BlockingBucket, key: str) -> bytes:
     value = b"".join(under_way.large)
     under_way.large.clear()
     return _set(bucket, key, value)

@@ -29,15 +29,15 @@ LOCK_SECONDS = 5
 Pair = tuple[str, bytes]
 
 
-class StoreError(Exception):
+class HostError(Exception):
     """`error::other`, with the message for the component."""
 
 
-class Bucket(Protocol):
+class BlockingBucket(Protocol):
     """The functions of `wasi:keyvalue/store` and `/batch` on one open store.
 
     Raises:
-        StoreError: each method, if the store fails.
+        HostError: each method, if the store fails.
     """
 
     def get(self, key: str) -> bytes | None: ...
@@ -78,13 +78,13 @@ class Database:
         """The connection, locked for one call.
 
         Raises:
-            StoreError: SQLite reported an error.
+            HostError: SQLite reported an error.
         """
         with self._lock:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise StoreError(f"{type(error).__name__}: {error}") from error
+                raise HostError(f"{type(error).__name__}: {error}") from error
 
 
 def _in(query: str, keys: Sequence[str]) -> str:
@@ -95,7 +95,7 @@ def _in(query: str, keys: Sequence[str]) -> str:
 def _blob(value: object) -> bytes:
     """The value of a row. Another program may have stored text, since SQLite accepts values of any type."""
     if not isinstance(value, bytes):
-        raise StoreError(f"the value is stored as {type(value).__name__}, not as a blob")
+        raise HostError(f"the value is stored as {type(value).__name__}, not as a blob")
     return value
 
 
@@ -121,7 +121,7 @@ class SqliteBucket:
 
     def list_keys(self, cursor: str | None) -> list[str]:
         if cursor is not None:
-            raise StoreError("list_keys: cursor not supported")
+            raise HostError("list_keys: cursor not supported")
         return [key for (key,) in self._rows("SELECT key FROM spin_key_value WHERE store = ?")]  # type: ignore[misc]
 
     def get_many(self, keys: Sequence[str]) -> list[Pair]:
@@ -154,6 +154,6 @@ class SqliteBucket:
             for row in connection.execute(query, (self._label, *keys)):
                 size += sum(len(each) for each in row if isinstance(each, bytes | str))
                 if size > cap:
-                    raise StoreError(f"query result exceeds limit of {cap} bytes")
+                    raise HostError(f"query result exceeds limit of {cap} bytes")
                 rows.append(row)
         return rows

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from embedded.store import StoreError
+from embedded.store import HostError
 from kv_batch.bucket import PROBE_KEY, Clock, Learned
 from kv_batch.errors import StoreUnreachable
 from kv_batch.translation import store_error
@@ -31,7 +31,7 @@ from tests.faults.schedule import (
 from tests.wit_types import wasi_keyvalue_store
 
 
-class Refusal(StoreError):
+class Refusal(HostError):
     """An error of the host side.
 
     Attributes:
@@ -92,7 +92,7 @@ class Call:
 
 
 class FaultyStore:
-    """A store that fails as its schedule says: an `embedded.store.Bucket`.
+    """A store that fails as its schedule says: an `embedded.store.BlockingBucket`.
 
     It raises only `Refusal`. The model finds forbidden calls in `calls`.
 

@@ -19,8 +19,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from embedded import values
-from embedded.__main__ import CannotServe, Manifest, bound
-from embedded.store import BATCH_CAP, FILE, Database, SqliteBucket, StoreError
+from embedded.__main__ import Manifest, StartError, bound
+from embedded.store import BATCH_CAP, FILE, Database, HostError, SqliteBucket
 from kv_batch.batch import get_many
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.wit import Wit, WitBucket, open_bucket
@@ -68,7 +68,7 @@ def test_a_batch_is_as_raw_as_in_spin(database: Database) -> None:
     assert sorted(bucket.get_many(["b", "missing", "a", "a"])) == [("a", b"3"), ("b", b"2")]
     bucket.delete_many(["a", "missing"])
     assert (bucket.exists("a"), bucket.exists("b")) == (False, True)
-    with pytest.raises(StoreError, match="cursor not supported"):
+    with pytest.raises(HostError, match="cursor not supported"):
         bucket.list_keys("next")
 
 
@@ -86,7 +86,7 @@ def test_a_large_value_is_got_alone_and_too_large_a_batch_is_refused(database: D
     bucket = SqliteBucket(database, "default")
     bucket.set_many([("a", bytes(BATCH_CAP)), ("b", b"x")])
     assert bucket.get("a") == bytes(BATCH_CAP)
-    with pytest.raises(StoreError, match="exceeds limit"):
+    with pytest.raises(HostError, match="exceeds limit"):
         bucket.get_many(["a", "b"])
 
 
@@ -99,7 +99,7 @@ async def wit_over(bucket: SqliteBucket, calls: list[str] | None = None) -> WitB
                 calls.append(name)
             try:
                 return getattr(bucket, name)(*arguments)
-            except StoreError as error:
+            except HostError as error:
                 failure = str(error)
             raise Err(wasi_keyvalue_store.Error_Other(failure))
 
@@ -135,7 +135,7 @@ def test_two_large_values_first_do_not_turn_batch_reads_off(database: Database) 
 
 def test_a_batch_that_fails_is_rolled_back(database: Database) -> None:
     bucket = SqliteBucket(database, "default")
-    with pytest.raises(StoreError, match="NOT NULL"):
+    with pytest.raises(HostError, match="NOT NULL"):
         bucket.set_many([("a", b"1"), ("b", None)])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="unpack"):
         bucket.set_many([("a", b"1"), ("b",)])  # type: ignore[list-item]
@@ -151,7 +151,7 @@ def test_a_value_that_another_program_stored_as_text_is_an_error_as_in_spin(
         other.execute("INSERT INTO spin_key_value VALUES ('default', 'text', 'hello')")
     other.close()
     for read in (lambda: bucket.get("text"), lambda: bucket.get_many(["text", "a"])):
-        with pytest.raises(StoreError, match="not as a blob"):
+        with pytest.raises(HostError, match="not as a blob"):
             read()
 
 
@@ -181,13 +181,13 @@ def test_the_manifest_gives_defaults_and_the_environment_more(tmp_path: Path) ->
     assert "other" not in manifest.config
     for content in ("", "not toml", '[component."other"]'):
         (tmp_path / "spin.toml").write_text(content)
-        with pytest.raises(CannotServe, match="manifest"):
+        with pytest.raises(StartError, match="manifest"):
             Manifest.read(tmp_path / "spin.toml", {})
 
 
 @pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:99999", "203.0.113.1:80"])
 def test_an_address_that_cannot_be_had_is_said(address: str) -> None:
-    with pytest.raises(CannotServe, match="cannot listen on"):
+    with pytest.raises(StartError, match="cannot listen on"):
         bound(address)
 
 
