@@ -20,7 +20,18 @@ COMPONENTIZE := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV_PYTHON) -c 'import signal
 	signal.signal(signal.SIGINT, signal.SIG_DFL); sys.exit(componentize_py.script())'
 
 SERVICE_WORLD := kv-batch:gateway/service@0.1.0
+SERVICE_RC_WORLD := kv-batch:gateway/service-rc@0.1.0
+SERVICE_P2_WORLD := kv-batch:gateway/service-p2@0.1.0
 EMBEDDED_WORLD := kv-batch:gateway/embedded@0.1.0
+
+# The names of the generated modules where the interfaces of several worlds share one: app.py is compiled for
+# two worlds, and bindings/ holds the modules of three.
+NAMES := --export-interface-name wasi:http/handler@0.3.0=http-handler \
+	--export-interface-name wasi:http/handler@0.3.0-rc-2026-03-15=http-handler \
+	--import-interface-name wasi:http/types@0.3.0=wasi-http-types \
+	--import-interface-name wasi:clocks/monotonic-clock@0.3.0=monotonic-clock \
+	--import-interface-name wasi:http/types@0.2.0=http-types-p2 \
+	--import-interface-name wasi:clocks/monotonic-clock@0.2.0=monotonic-clock-p2
 
 # The directory that `make bindings` writes. A test writes the bindings elsewhere, and compares.
 BINDINGS ?= bindings
@@ -41,7 +52,9 @@ help: ## list the targets
 up: check-python ## build if needed, and serve on 127.0.0.1:3000 (HOST=spin|embedded LISTEN=host:port DATA=dir)
 	@exec $(PYTHON) -m tools.up
 
-build: build/kv-batch.wasm build/embedded.wasm ## compile both components
+SERVICES := build/kv-batch.wasm build/kv-batch-0.3-rc.wasm build/kv-batch-0.2.wasm
+
+build: $(SERVICES) build/embedded.wasm ## compile all components
 
 # Both components, always: if the service no longer compiles, the tests must fail even without `spin`.
 test: build lint ## compile, lint, then run every test that this machine can run
@@ -57,8 +70,8 @@ lint: $(VENV)/.installed-dev ## run ruff and mypy
 
 bindings: $(VENV)/.installed ## generate bindings/, the types of wit/world.wit
 	@sdk=$$($(VENV_PYTHON) -c 'import pathlib, spin_sdk; print(pathlib.Path(spin_sdk.__file__).parent)') && \
-	$(COMPONENTIZE) -q -d "$$sdk/wit" -d wit --export-interface-name wasi:http/handler@0.3.0=http-handler \
-		-w $(SERVICE_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS).new"
+	$(COMPONENTIZE) -q -d "$$sdk/wit" -d wit $(NAMES) \
+		-w $(SERVICE_WORLD) -w $(SERVICE_P2_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS).new"
 	@rm -rf "$(BINDINGS)" && mv "$(BINDINGS).new" "$(BINDINGS)"
 
 wheel: $(VENV)/.installed-dev ## build build/kv_batch-*.whl, the contract for other guests (examples/guest)
@@ -119,7 +132,7 @@ define componentize
 	@mkdir -p build
 	@echo "Compiling $@"
 	@out="build/.$$$$.wasm"; trap 'rm -f "$$out"' EXIT; trap 'exit 130' INT TERM HUP; \
-	$(COMPONENTIZE) -q -d wit -w $(1) componentize $(2) -o "$$out" && \
+	$(COMPONENTIZE) -q -d wit $(NAMES) -w $(1) componentize $(2) -o "$$out" && \
 	$(VENV_PYTHON) -m tools.mend "$$out" && mv "$$out" "$@"
 endef
 
@@ -127,5 +140,11 @@ endef
 build/kv-batch.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
-build/embedded.wasm: guests/embedded.py $(wildcard guests/__init__.py) tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch-0.3-rc.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(SERVICE_RC_WORLD),app)
+
+build/kv-batch-0.2.wasm: guests/wasi02.py guests/blocking.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(SERVICE_P2_WORLD),guests.wasi02)
+
+build/embedded.wasm: guests/embedded.py guests/blocking.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(EMBEDDED_WORLD),guests.embedded)

@@ -32,7 +32,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
 
 from gateway import linger
 from gateway.gateway import Gateway
-from gateway.http import BodyCutShort, Chunks, Request, Response, header_map
+from gateway.http import BodyCutShort, Chunks, Request, Response, base_of, header_map
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Clock
 from kv_batch.wit import Wit, WitBucket, open_bucket
@@ -130,16 +130,10 @@ class SpinBody:
         await self._yielder.after(size)
 
     def is_under_way(self, headers: Mapping[str, str]) -> bool:
-        """Whether the client may still be sending the body of a request with these headers.
-
-        A client that waits for "100 Continue" sends no body before it receives that. After an answer it may
-        never send the body, and its next request would be mistaken for the body (RFC 9110 section 10.1.1).
-        """
+        """Whether the client may still be sending the body of a request with these headers."""
         if self._ended or self.reader.writer_dropped:
             return False
-        if "expect" in headers and not self._begun:
-            return False
-        return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        return linger.may_be_sending(headers, begun=self._begun)
 
     def close(self) -> None:
         """Reads no more of the body. If there is more, the host closes the connection."""
@@ -235,11 +229,13 @@ class HttpHandler(wit_world.exports.HttpHandler):
         method = request.get_method()
         name = method.value if isinstance(method, Method_Other) else type(method).__name__[7:].upper()
         target = request.get_path_with_query() or "/"
-        headers = header_map(request.get_headers().copy_all())
+        fields = request.get_headers().copy_all()
+        headers = header_map(fields)
         headers.setdefault("host", request.get_authority() or "")  # HTTP/2 has no such header
         reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
         received = SpinBody(reader, trailers)
-        response = await GATEWAY.handle(Request(name, target, headers, received))
+        base = base_of(fields, target)
+        response = await GATEWAY.handle(Request(name, target, headers, received, base))
         if isinstance(response.body, bytes) and not received.is_under_way(headers):
             received.close()  # early: the host has less to do after the answer
         # Spin sends the head of an answer and its body in two writes. Without TCP_NODELAY the second write
@@ -249,8 +245,8 @@ class HttpHandler(wit_world.exports.HttpHandler):
         await suspend()
         writer, body = wit_world.byte_stream()
         componentize_py_async_support.spawn(_send(writer, response, received, headers, name == "HEAD"))
-        fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
-        answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
+        head = Fields.from_list([(name, value.encode()) for name, value in response.headers])
+        answer = wasi_http_types.Response.new(head, body, _no_trailers())[0]
         answer.set_status_code(response.status)
         return answer
 

@@ -101,6 +101,6 @@ def _allow(request: Request, method: str, methods: Collection[str]) -> None:
 def _not_found(request: Request) -> Problem:
     return Problem(
         "not-found",
-        f"There is nothing at {request.path[:200]}. The API is under /v1/{{store}}, for example "
+        f"There is nothing at {request.full_path[:200]}. The API is under /v1/{{store}}, for example "
         "/v1/default/get-many.",
     )

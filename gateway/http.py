@@ -45,16 +45,24 @@ class Request:
         headers: Values by name in lower case. The values of a repeated header are joined with ", " (RFC 9110
             section 5.3).
         body: The body.
+        base: The path at which the gateway is mounted, such as `/internal/kv`; empty at the root. The target
+            begins with it.
     """
 
     method: str
     target: str
     headers: Mapping[str, str]
     body: Body
+    base: str = ""
 
     @property
     def path(self) -> str:
-        """The target up to its query, not decoded."""
+        """The target behind the base and up to its query, not decoded."""
+        return self.full_path[len(self.base) :] or "/"
+
+    @property
+    def full_path(self) -> str:
+        """The target up to its query, with the base, not decoded."""
         return self._sent.partition("?")[0]
 
     @property
@@ -80,6 +88,24 @@ def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
         name, value = name.lower(), raw.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
+
+
+def base_of(fields: list[tuple[str, bytes]], target: str) -> str:
+    """The path at which Spin has mounted the component: "/internal/kv" for the route "/internal/kv/...".
+
+    Spin passes the whole path, and the route in the header `spin-matched-route`. It appends this header to
+    those of the client, so a value that a client sent is never the last one. A wildcard in a route
+    (`/:name/...`) stands for one segment.
+
+    Args:
+        fields: The headers, in the order received.
+        target: The path with its query, as in the request line.
+    """
+    routes = [raw for name, raw in fields if name.lower() == "spin-matched-route"]
+    if not routes:
+        return ""
+    segments = routes[-1].decode("latin-1").removesuffix("/...").rstrip("/").count("/")
+    return "/".join(target.partition("?")[0].split("/")[: segments + 1])
 
 
 class Chunks(Protocol):

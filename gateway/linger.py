@@ -8,6 +8,7 @@ reads on is its own business (docs/decisions/0011-lingering-close.md).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
@@ -63,3 +64,18 @@ def is_stranger(status: int) -> bool:
 def limits(status: int) -> Limits:
     """The limits for the rest of the body of a request that was answered with this status."""
     return STRANGERS if is_stranger(status) else CALLERS
+
+
+def may_be_sending(headers: Mapping[str, str], *, begun: bool) -> bool:
+    """Whether the client may still be sending a body that did not end yet.
+
+    A client that waits for "100 Continue" sends nothing before it is told to. After an answer it may never do
+    so, and its next request would be taken for the body (RFC 9110 section 10.1.1).
+
+    Args:
+        headers: The headers of the request by lower-case name.
+        begun: Whether a part of the body was read, which makes the host send "100 Continue".
+    """
+    if "expect" in headers and not begun:
+        return False
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers

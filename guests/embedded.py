@@ -6,9 +6,8 @@ one step.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from typing import TypeVar
 
 import wit_world.exports
 from componentize_py_types import Err
@@ -16,6 +15,7 @@ from wit_world.imports import batch, exchange, large_value, wasi_config_store, w
 
 from gateway.gateway import Gateway as Core
 from gateway.http import BodyCutShort, Request, header_map
+from guests.blocking import run
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
 CHUNK_BYTES = 256 * 1024
@@ -24,8 +24,6 @@ CHUNK_BYTES = 256 * 1024
 MAX_TRANSFER_BYTES = 1024 * 1024
 """The maximum size of the values that one call transfers to the host, in bytes. A larger value is transferred
 in pieces (wit/world.wit, large-value)."""
-
-Result = TypeVar("Result")
 
 
 class EmbeddedBucket:
@@ -138,17 +136,3 @@ def _write(data: bytes) -> bool:
     return all(
         exchange.write(text[start : start + CHUNK_BYTES]) for start in range(0, len(text), CHUNK_BYTES)
     )
-
-
-def run(coroutine: Coroutine[None, None, Result]) -> Result:
-    """Runs a coroutine that never waits. Returns its result.
-
-    Raises:
-        RuntimeError: the coroutine waits.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: Result = stop.value
-        return result
-    raise RuntimeError("a coroutine of the embedded guest waits, but no function of its host is async")

@@ -19,7 +19,6 @@ On a host that is not asynchronous, every call blocks, and single keys are read 
 
 In another guest than this project's::
 
-    import asyncio
     from componentize_py_types import Err
     from wit_world.imports import batch, wasi_keyvalue_store as store
     from kv_batch.batch import get_many
@@ -174,7 +173,12 @@ class WitBucket:
                 raise StoreFailed("the store reads no batches")
             return self._wit.batch.get_many(bucket, keys)
 
-        pairs: list[tuple[str, bytes | None]] = await self._blocking(call)
+        try:
+            pairs: list[tuple[str, bytes | None]] = await self._blocking(call)
+        except StoreError as error:
+            if NO_BATCH_READS.search(error.reason):
+                self._learned.batch_reads.never(self._wit.clock.now())
+            raise
         return pairs
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:

@@ -8,10 +8,30 @@ from abc import abstractmethod
 import weakref
 
 from componentize_py_types import Result, Ok, Err, Some
+from ..imports import http_types_p2
 from ..imports import wasi_http_types
 import componentize_py_async_support
 from componentize_py_async_support.streams import StreamReader, StreamWriter, ByteStreamReader, ByteStreamWriter
 from componentize_py_async_support.futures import FutureReader, FutureWriter
+
+class IncomingHandler(Protocol):
+
+    @abstractmethod
+    def handle(self, request: http_types_p2.IncomingRequest, response_out: http_types_p2.ResponseOutparam) -> None:
+        """
+        This function is invoked with an incoming HTTP Request, and a resource
+        `response-outparam` which provides the capability to reply with an HTTP
+        Response. The response is sent by calling the `response-outparam.set`
+        method, which allows execution to continue after the response has been
+        sent. This enables both streaming to the response body, and performing other
+        work.
+        
+        The implementor of this function must write a response to the
+        `response-outparam` before returning, or else the caller will respond
+        with an error on its behalf.
+        """
+        raise NotImplementedError
+
 
 class HttpHandler(Protocol):
 
