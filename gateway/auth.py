@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 
 from gateway.problems import Problem
 from gateway.settings import Access, Scope
@@ -28,8 +30,25 @@ _BLANKS = " \t"
 """The white space of a header (RFC 9110 section 5.6.3). `str.strip()` would cut the last byte of `à`."""
 
 
-def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
-    """The scope of a caller: "read", or "write", which includes "read".
+@dataclass(frozen=True)
+class Caller:
+    """Who sent a request, and what they may do.
+
+    Attributes:
+        scope: "read", or "write", which includes "read".
+        name: The name of the token: that of an entry of `tokens`, or the variable; None without a token.
+        stores: The labels of the stores that the caller may use; None for all.
+        prefix: The start of every key that the caller may name.
+    """
+
+    scope: Scope
+    name: str | None = None
+    stores: frozenset[str] | None = None
+    prefix: str = ""
+
+
+def authenticate(headers: Mapping[str, str], access: Access) -> Caller:
+    """The caller of a request.
 
     Args:
         headers: The headers of the request by lower-case name, decoded as latin-1.
@@ -44,35 +63,46 @@ def scope_of(headers: Mapping[str, str], access: Access) -> Scope:
     if authorization is None:
         if access.anonymous != "none":
             _refuse_pages(headers, access)
-            return access.anonymous
-        if access.read_token or access.write_token:
+            return Caller(access.anonymous)
+        if access.read_token or access.write_token or access.tokens:
             raise _unauthorized("Send one: authorization: Bearer TOKEN.", [])
         raise _unauthorized(
             "This gateway has no token configured, so it refuses every request. Its operator must set "
-            "write_token or read_token, for example with SPIN_VARIABLE_WRITE_TOKEN.",
+            "write_token, read_token or tokens, for example with SPIN_VARIABLE_WRITE_TOKEN.",
             [],
         )
     scheme, _, token = authorization.strip(_BLANKS).partition(" ")
     given = token.strip(_BLANKS).encode("latin-1")
-    # The token is always compared with both, so that the time does not show which one it resembles.
+    # The token is always compared with all, so that the time does not show which one it resembles.
     may_write = _same(given, access.write_token)
     may_read = _same(given, access.read_token)
+    # A token that is not ASCII may arrive as UTF-8 or as latin-1. Its digest is that of UTF-8.
+    digests = [sha256(sent).digest() for sent in (given, given.decode("latin-1").encode())]
+    named = [entry for entry in access.tokens if sum(hmac.compare_digest(entry.digest, d) for d in digests)]
     if scheme.lower() != "bearer":
         raise _unauthorized("The scheme must be Bearer: authorization: Bearer TOKEN.", [])
     if may_write:
-        return "write"
+        return Caller("write", "write_token")
     if may_read:
-        return "read"
+        return Caller("read", "read_token")
+    for entry in named:
+        return Caller(entry.scope, entry.name, entry.stores, entry.prefix)
     raise _unauthorized("The token that was sent is not valid for this gateway.", ['error="invalid_token"'])
 
 
-def require(scope: Scope, needed: Scope) -> None:
-    """Checks that a scope allows what is needed.
+def require(caller: Caller, needed: Scope, label: str) -> None:
+    """Checks that a caller may do what is needed with the store of that label.
 
     Raises:
-        Problem: `forbidden`: it does not.
+        Problem: `forbidden`: the caller may not.
     """
-    if needed not in _ALLOWS[scope]:
+    if caller.stores is not None and label not in caller.stores:
+        raise Problem(
+            "forbidden",
+            f"The token is not valid for the store {label[:100]}. Use another token.",
+            headers=[("www-authenticate", 'Bearer error="insufficient_scope"')],
+        )
+    if needed not in _ALLOWS[caller.scope]:
         raise Problem(
             "forbidden",
             "This request changes the store, but the caller may only read. Send the write token.",

@@ -8,22 +8,24 @@ Everything in a request is checked before the store is touched. It knows neither
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import unquote
 
 from gateway import openapi
-from gateway.auth import require, scope_of
+from gateway.auth import authenticate, require
 from gateway.host import Host
 from gateway.http import Request, Response
-from gateway.problems import Problem, answer
+from gateway.problems import Problem, answer, code_of
+from gateway.ready import PROBE_RETRY_SECONDS, Readiness
 from gateway.record import CountedBody, LoggedBody, Record
 from gateway.routes import ROUTES, Call
-from gateway.settings import Access, Limits, retry_seconds
+from gateway.settings import Access, Limits, ready_stores, retry_seconds
 from gateway.stores import Store
 from gateway.wire.media import JSON
-from kv_batch.batch import Retry
-from kv_batch.bucket import Bucket
+from kv_batch.batch import Retry, get_many
+from kv_batch.bucket import PROBE_KEY, Bucket
 
 
 class Gateway:
@@ -32,6 +34,7 @@ class Gateway:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._buckets: dict[str, Bucket] = {}
+        self._readiness = Readiness()
         # Read once per instance. An invalid value is read again, and reported again, on each request.
         self._access: Access | None = None
         self._limits: Limits | None = None
@@ -39,7 +42,7 @@ class Gateway:
 
     async def handle(self, request: Request) -> Response:
         """Handles a request. Every error becomes a response: no exception leaves this method."""
-        record = Record(request.method, request.headers)
+        record = Record(request.method, request.headers, request.base)
         try:
             response = await self._route(replace(request, body=CountedBody(request.body, record)), record)
         except Exception as error:  # noqa: BLE001 - what left here would trap the instance
@@ -56,18 +59,20 @@ class Gateway:
 
     async def _route(self, request: Request, record: Record) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        if request.path == "/openapi.json":
+        if request.path in ("/openapi.json", "/readyz"):
             record.route = request.path
             _allow(request, method, ["GET"])
-            headers = [("content-type", JSON), ("content-length", str(len(openapi.TEXT)))]
-            return Response(200, headers, openapi.TEXT)
+            if request.path == "/readyz":
+                return await self._ready(record)
+            return _buffered(200, openapi.text(request.base))
         segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
         if unquote(segments[0]) != "v1":
             raise _not_found(request)
         if self._access is None:
             self._access = Access.of(self._host.config)
-        scope = scope_of(request.headers, self._access)
+        caller = authenticate(request.headers, self._access)
         record.authenticated = "authorization" in request.headers
+        record.caller = caller.name
         try:
             label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
         except ValueError:  # too few segments, or not UTF-8
@@ -79,13 +84,31 @@ class Gateway:
         _allow(request, method, methods)
         record.store = label
         needed, route = methods[method]
-        require(scope, needed)
+        require(caller, needed, label)
         if self._limits is None:
             self._limits = Limits.of(self._host.config)
         if self._retry_seconds is None:
             self._retry_seconds = retry_seconds(self._host.config)
-        store = Store(label, self._host, self._buckets, record, Retry(self._retry_seconds))
-        return await route(Call(request, store, self._limits, record))
+        limits = replace(self._limits, key_prefix=caller.prefix) if caller.prefix else self._limits
+        retry = Retry(self._retry_seconds)
+        store = Store(label, self._host, self._buckets, record, retry, caller.prefix)
+        return await route(Call(request, store, limits, record))
+
+    async def _ready(self, record: Record) -> Response:
+        """`GET /readyz`: 200 if the stores of the variable `ready_stores` answer a read, else 503."""
+
+        async def probe(label: str) -> None:
+            store = Store(label, self._host, self._buckets, record, Retry(PROBE_RETRY_SECONDS))
+            await store.do(lambda bucket: get_many(bucket, [PROBE_KEY], retry=store.retry))
+
+        states = await self._readiness.states(ready_stores(self._host.config), probe)
+        stores = {label: code_of(error) if error else "ok" for label, error in states.items()}
+        status = 200 if set(stores.values()) <= {"ok"} else 503
+        return _buffered(status, json.dumps({"stores": stores}).encode() + b"\n")
+
+
+def _buffered(status: int, body: bytes) -> Response:
+    return Response(status, [("content-type", JSON), ("content-length", str(len(body)))], body)
 
 
 def _allow(request: Request, method: str, methods: Collection[str]) -> None:
@@ -101,6 +124,6 @@ def _allow(request: Request, method: str, methods: Collection[str]) -> None:
 def _not_found(request: Request) -> Problem:
     return Problem(
         "not-found",
-        f"There is nothing at {request.full_path[:200]}. The API is under /v1/{{store}}, for example "
-        "/v1/default/get-many.",
+        f"There is nothing at {request.full_path[:200]}. The API is under {request.base}/v1/{{store}}, for "
+        f"example {request.base}/v1/default/get-many.",
     )

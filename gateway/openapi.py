@@ -364,6 +364,30 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
             )
         },
     },
+    ("keys", "DELETE"): {
+        "operationId": "deleteKeys",
+        "summary": "Deletes every key with a prefix",
+        "description": "The keys are deleted in parts. A problem says how many were deleted, and the request "
+        "may be sent again.",
+        "parameters": [
+            _parameter(
+                "prefix", "The start of the keys. Empty for all keys.", {"type": "string"}, example="user:"
+            ),
+            _parameter("all", "Required if the prefix is empty.", {"type": "string", "enum": ["true"]}),
+            _parameter("dry-run", "Counts the keys, and deletes none.", {"type": "string", "enum": ["true"]}),
+        ],
+        "responses": {
+            "200": _answer(
+                "The number of keys that were deleted, or that would be.",
+                {
+                    JSON: {
+                        "schema": _object({"keys": {"type": "integer", "minimum": 0}}),
+                        "example": {"keys": 2},
+                    }
+                },
+            )
+        },
+    },
     ("export", "GET"): {
         "operationId": "exportStore",
         "summary": "Every pair, sorted by key",
@@ -413,6 +437,28 @@ _OPERATIONS: Final[dict[tuple[str | None, str], Json]] = {
         "parameters": [_ENDED],
         "requestBody": {"required": True, "content": {**_JSON_KEYS, **_KEY_LINES}},
         "responses": {"200": _counted("keys")},
+    },
+}
+
+
+def _readiness(description: str, state: str) -> Json:
+    schema = _object({"stores": {"type": "object", "additionalProperties": {"type": "string"}}})
+    content = {JSON: {"schema": schema, "example": {"stores": {"default": state}}}}
+    return {"description": description, "headers": _HEADERS, "content": content}
+
+
+_READY: Final[Json] = {
+    "operationId": "getReadiness",
+    "summary": "Whether the stores answer",
+    "description": "Needs no token. Reads from each store of the variable ready_stores, at most once a "
+    "second.",
+    "security": [],
+    "responses": {
+        "200": _readiness("Every store answers a read.", "ok"),
+        "503": _readiness(
+            'A store does not answer: it has the code of a problem instead of "ok".', "store-failed"
+        ),
+        "500": {"$ref": "#/components/responses/500"},
     },
 }
 
@@ -475,6 +521,7 @@ def _paths() -> Json:
         },
     }
     paths["/openapi.json"] = {"get": document, "head": _head(document)}
+    paths["/readyz"] = {"get": _READY, "head": _head(_READY)}
     return paths
 
 
@@ -512,14 +559,23 @@ DOCUMENT: Final[Json] = {
             "token": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "read_token or write_token; the write token may also read. A caller without a "
-                "token has the scope of the variable anonymous, which is none by default. A page of another "
-                "origin needs a token.",
+                "description": "read_token, write_token, or a token of the variable tokens. A token for "
+                "writing may also read. A caller without a token has the scope of the variable anonymous, "
+                "which is none by default. A page of another origin needs a token.",
             }
         },
     },
 }
 """The document. A method that a path does not have is 405, and an unknown path is 404, both as problems."""
 
-TEXT: Final = json.dumps(DOCUMENT, ensure_ascii=False, indent=1).encode() + b"\n"
-"""The document as it is served."""
+
+def text(base: str) -> bytes:
+    """The document as it is served by a gateway that is mounted at the path `base`; empty at the root."""
+    return _TEXT if not base else _text({**DOCUMENT, "servers": [{"url": base}]})
+
+
+def _text(document: Json) -> bytes:
+    return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+_TEXT: Final = _text(DOCUMENT)

@@ -38,6 +38,24 @@ class Problem(KvBatchError):
         self.headers = headers or []
 
 
+class DeleteFailed(KvBatchError):
+    """A delete by prefix that was not done whole. It may be sent again unchanged.
+
+    Attributes:
+        cause: The last error of the store.
+        applied: The number of keys that were deleted.
+        failed: (key, reason) of the keys that failed; their state is unknown.
+        left: The number of keys that were not attempted.
+    """
+
+    def __init__(self, cause: StoreError, applied: int, failed: list[tuple[str, str]], left: int) -> None:
+        super().__init__(f"{applied} keys deleted, {len(failed)} failed, {left} left: {cause}")
+        self.cause = cause
+        self.applied = applied
+        self.failed = failed
+        self.left = left
+
+
 class StreamFailed(KvBatchError):
     """A stream of lines was not written completely. It may be sent again whole, or from `resume_line` on.
 
@@ -95,20 +113,20 @@ def answer(error: Exception, record: Record) -> Response:
     the traceback.
     """
     problem = _problem(error, record)
-    content = json.dumps(_document(problem)).encode() + b"\n"
+    content = json.dumps(_document(problem, record.base)).encode() + b"\n"
     headers = [("content-type", PROBLEM), ("content-length", str(len(content)))]
     return Response(PROBLEMS[problem.code][0], headers + problem.headers, content)
 
 
 def line(error: Exception, record: Record) -> bytes:
     """The error as the last line of an NDJSON answer that has begun: `{"problem": {…}}`."""
-    return json.dumps({"problem": _document(_problem(error, record))}).encode() + b"\n"
+    return json.dumps({"problem": _document(_problem(error, record), record.base)}).encode() + b"\n"
 
 
-def _document(problem: Problem) -> dict[str, object]:
+def _document(problem: Problem, base: str) -> dict[str, object]:
     status, title = PROBLEMS[problem.code]
     return {
-        "type": f"/problems/{problem.code}",
+        "type": f"{base}/problems/{problem.code}",
         "title": title,
         "status": status,
         "detail": problem.detail,
@@ -138,6 +156,14 @@ def _expected(error: Exception) -> Problem | None:
             return _batch_failed(error)
         case StreamFailed():
             return _stream_failed(error)
+        case DeleteFailed():
+            return _write_failed(
+                error.cause,
+                error.failed,
+                f"{error.applied} keys were deleted, {len(error.failed)} failed (their state is unknown), "
+                f"{error.left} were not attempted. Send the same request again to delete the rest.",
+                applied=error.applied,
+            )
         case StoreError():
             return _store_error(error)
         case BodyCutShort():
@@ -148,6 +174,11 @@ def _expected(error: Exception) -> Problem | None:
                 pointer="",
             )
     return None
+
+
+def code_of(error: StoreError) -> str:
+    """The code of the problem that tells of the error."""
+    return _store_error(error).code
 
 
 def _store_error(error: StoreError) -> Problem:

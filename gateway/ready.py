@@ -6,34 +6,39 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-from kv_batch.batch import Retry, get_many
-from kv_batch.bucket import PROBE_KEY, Bucket
 from kv_batch.errors import StoreError
 
 PROBE_INTERVAL = 1.0
-"""Seconds that pass at least between two probes of an instance. Requests in between get the last result."""
+"""Seconds between two probes of an instance. Requests in between get the last result."""
 
-RETRY_SECONDS = 0.5
+PROBE_RETRY_SECONDS = 0.5
 """Seconds for which a probe is retried on a busy store."""
 
 States = dict[str, StoreError | None]
-"""By the label of a store: why it did not answer, or None if it did."""
+"""The label of each store, with the error of its probe, or None if it answered."""
 
 
 class Readiness:
-    """The state of some stores, probed on request. Requests that come during a probe wait for its result."""
+    """The states of the stores of an instance:
+
+    state      at a request                        next state
+    unknown    probe all stores                    probing
+    probing    wait for the result of the probe    known
+    known      answer the last result              unknown, after PROBE_INTERVAL
+
+    """
 
     def __init__(self) -> None:
         self._states: States = {}
         self._probed = float("-inf")
-        self._waiting: list[asyncio.Future[None]] | None = None  # None: no probe is under way
+        self._waiting: list[asyncio.Future[None]] | None = None  # None unless probing
 
-    async def states(self, labels: list[str], open_bucket: Callable[[str], Awaitable[Bucket]]) -> States:
+    async def states(self, labels: list[str], probe: Callable[[str], Awaitable[None]]) -> States:
         """The state of each store.
 
         Args:
             labels: The labels of the stores.
-            open_bucket: Opens a store, or returns the bucket that is open.
+            probe: Reads from a store. Raises a StoreError if it does not answer.
         """
         if self._waiting is not None:
             future = asyncio.get_running_loop().create_future()
@@ -42,7 +47,7 @@ class Readiness:
         elif time.monotonic() >= self._probed + PROBE_INTERVAL:
             self._waiting = []
             try:
-                self._states = {label: await _probe(label, open_bucket) for label in labels}
+                self._states = {label: await _error_of(probe(label)) for label in labels}
             finally:
                 self._probed = time.monotonic()
                 waiting, self._waiting = self._waiting, None
@@ -51,9 +56,9 @@ class Readiness:
         return self._states
 
 
-async def _probe(label: str, open_bucket: Callable[[str], Awaitable[Bucket]]) -> StoreError | None:
+async def _error_of(probe: Awaitable[None]) -> StoreError | None:
     try:
-        await get_many(await open_bucket(label), [PROBE_KEY], retry=Retry(RETRY_SECONDS))
+        await probe
     except StoreError as error:
         return error
     return None

@@ -42,6 +42,8 @@ class Record:
         authenticated: Whether the caller sent a valid token.
         route: The route in the notation of the API, `/v1/{store}/get-many`; None until it is known.
         store: The label of the store; None until the caller was authorized.
+        caller: The name of the token of the caller; None without a valid token.
+        base: The path at which the gateway is mounted. Problem types begin with it.
         keys: The number of keys or pairs requested, written or answered, with repeats.
         received, sent: The sizes of the two bodies in bytes, as transferred.
         status: The status of the response.
@@ -50,7 +52,7 @@ class Record:
         retries: The number of these calls that were retries.
     """
 
-    def __init__(self, method: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, method: str, headers: Mapping[str, str], base: str = "") -> None:
         given = headers.get("x-request-id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
         self.trace_id = trace_id(headers.get("traceparent", ""))
@@ -58,6 +60,8 @@ class Record:
         self.authenticated = False
         self.route: str | None = None
         self.store: str | None = None
+        self.caller: str | None = None
+        self.base = base
         self.keys = 0
         self.received = 0
         self.sent = 0
@@ -97,6 +101,7 @@ class Record:
             "method": self.method[:MAX_LOGGED_NAME],
             "route": self.route,
             "store": self.store and self.store[:MAX_LOGGED_NAME],
+            "caller": self.caller,
             "status": self.status,
             "problem": self.problem,
             "keys": self.keys,

@@ -20,7 +20,7 @@ from gateway.wire.encoding import encode_pairs
 from gateway.wire.media import FORM, JSON, NDJSON, preferred, takes_gzip
 from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
-from kv_batch.batch import list_keys, read_parts
+from kv_batch.batch import read_parts
 from kv_batch.bucket import Bucket
 
 PAGE = 1_000
@@ -98,13 +98,7 @@ async def post_delete_many(call: Call) -> Response:
 
 async def delete_delete_many(call: Call) -> Response:
     """`DELETE /v1/{store}?key=a&key=b`"""
-    if await call.request.body.read():
-        raise Problem(
-            "malformed-body",
-            "The DELETE has a body, which would be ignored: its keys are those of the query. "
-            f"{_delete_many(call)}",
-            pointer="",
-        )
+    await _refuse_body(call, f"its keys are those of the query. {_delete_many(call)}")
     query = parse_query(call.request.query, {"key"})
     return await _write(call, DELETE, _query_keys(call, query))
 
@@ -129,7 +123,7 @@ async def get_keys(call: Call) -> Response:
         count = int(limit)
     else:
         raise malformed("limit", f"must be a whole number from 1 to {LONGEST_PAGE}")
-    keys = await call.store.do(lambda bucket: list_keys(bucket, prefix, retry=call.store.retry))
+    keys = await call.store.list_keys(prefix)
     start = 0 if after is None else bisect.bisect_right(keys, after)
     page = keys[start : start + count]
     call.record.keys += len(page)
@@ -137,11 +131,32 @@ async def get_keys(call: Call) -> Response:
     return _json({"keys": page, "next": page[-1] if start + count < len(keys) else None})
 
 
+async def delete_keys(call: Call) -> Response:
+    """`DELETE /v1/{store}/keys?prefix=&dry-run=&all=`"""
+    await _refuse_body(call, "its keys are those with the prefix in the query.")
+    query = parse_query(call.request.query, {"prefix", "dry-run", "all"})
+    prefix = single(query, "prefix") or ""
+    dry_run = _is_true(query, "dry-run")
+    if not _is_true(query, "all") and not prefix:
+        path = call.request.full_path[:200]
+        raise malformed(
+            "prefix",
+            f"must not be empty, since that means every key of the store. Send DELETE {path}?prefix=P, or "
+            f"DELETE {path}?all=true to delete all keys (with dry-run=true, they are counted only)",
+        )
+    keys = await call.store.list_keys(prefix)
+    if dry_run:
+        call.record.keys += len(keys)
+    else:
+        await streams.delete_keys(call.store, keys)
+    return _json({"keys": len(keys)})
+
+
 Route = Callable[[Call], Awaitable[Response]]
 
 ROUTES: dict[str | None, dict[str, tuple[Scope, Route]]] = {
     None: {"GET": ("read", get_get_many), "DELETE": ("write", delete_delete_many)},
-    "keys": {"GET": ("read", get_keys)},
+    "keys": {"GET": ("read", get_keys), "DELETE": ("write", delete_keys)},
     "export": {"GET": ("read", get_export)},
     "get-many": {"POST": ("read", post_get_many)},
     "set-many": {"POST": ("write", post_set_many)},
@@ -179,6 +194,11 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
             raise _answer_too_large(call.limits.answer_bytes)
         pieces.append(piece)
     return _buffered(b"".join([*pieces, b"]}\n"]))
+
+
+async def _refuse_body(call: Call, why: str) -> None:
+    if await call.request.body.read():
+        raise Problem("malformed-body", f"The DELETE has a body, which would be ignored: {why}", pointer="")
 
 
 async def _write(call: Call, write: WriteOperation[Item], items: list[Item]) -> Response:
@@ -225,12 +245,12 @@ def _query_keys(call: Call, query: dict[str, list[str]]) -> list[str]:
 
 
 def _delete_many(call: Call) -> str:
-    path = call.request.path[:200]
+    path = call.request.full_path[:200]
     return f'Send DELETE {path}?key=a&key=b, or POST {path}/delete-many with the body {{"keys": ["a", "b"]}}.'
 
 
 def _get_many_of(call: Call) -> str:
-    path = call.request.path[:200]
+    path = call.request.full_path[:200]
     return (
         f'Send GET {path}?key=a&key=b, or POST {path}/get-many with the body {{"keys": ["a", "b"]}}; '
         f"GET {path}/keys lists the keys of the store."

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from gateway.problems import Problem
+from gateway.wire.json_text import parse
 from kv_batch.batch import RETRY_SECONDS
 
 Config = Callable[[str], str | None]
@@ -21,11 +22,31 @@ Scope = Literal["none", "read", "write"]
 
 
 @dataclass(frozen=True)
+class Token:
+    """An entry of the variable `tokens`.
+
+    Attributes:
+        name: The name of its user, for the log.
+        digest: The SHA-256 of the token, 32 bytes.
+        scope: What the token allows. Write includes read.
+        stores: The labels of the stores that it allows; None for all.
+        prefix: The keys that it allows start with this.
+    """
+
+    name: str
+    digest: bytes
+    scope: Scope
+    stores: frozenset[str] | None = None
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class Access:
     """Who may do what.
 
     Attributes:
         read_token, write_token: The bearer tokens; empty if not set. The write token may also read.
+        tokens: Further tokens, each with a name and rights of its own.
         anonymous: The scope of a caller without a token.
         allowed_hosts: The hosts as which such a caller may address the gateway, in lower case, each with or
             without a port; empty for any.
@@ -33,6 +54,7 @@ class Access:
 
     read_token: str = ""
     write_token: str = ""
+    tokens: tuple[Token, ...] = ()
     anonymous: Scope = "none"
     allowed_hosts: frozenset[str] = frozenset()
 
@@ -49,6 +71,7 @@ class Access:
         return cls(
             read_token=_token("read_token", config),
             write_token=_token("write_token", config),
+            tokens=_tokens(config("tokens") or ""),
             anonymous=anonymous,  # type: ignore[arg-type]
             allowed_hosts=_hosts("allowed_hosts", config),
         )
@@ -65,6 +88,8 @@ class Limits:
         value_bytes: The maximum size of a value as it is stored.
         answer_bytes: The maximum size of a JSON answer to get-many.
         refused_characters: The characters that no key may contain.
+        key_prefix: The start of every key that the caller may name. It is a right of the token, not a
+            variable.
     """
 
     body_bytes: int = 16 * 1024 * 1024
@@ -73,6 +98,7 @@ class Limits:
     value_bytes: int = 10 * 1024 * 1024
     answer_bytes: int = 64 * 1024 * 1024
     refused_characters: str = ""
+    key_prefix: str = ""
 
     @classmethod
     def of(cls, config: Config) -> Limits:
@@ -81,19 +107,20 @@ class Limits:
         Raises:
             Problem: `misconfigured`.
         """
-        values: dict[str, int] = {}
+        values: dict[str, Any] = {"refused_characters": config("refused_characters") or ""}
         for name in LIMITED:
             variable = f"max_{name}"
             text = config(variable)
             if text:
                 values[name] = _limit(variable, text)
-        return cls(**values, refused_characters=config("refused_characters") or "")
+        return cls(**values)
 
 
 LIMITED: Final = ("body_bytes", "keys", "key_bytes", "value_bytes", "answer_bytes")
 """The limits that are numbers. The variable of each is `max_` and its name."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f]")
+_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
 _HOST = re.compile(r"(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
 
 
@@ -106,6 +133,55 @@ def _token(variable: str, config: Config) -> str:
             "a token must not contain control characters or line ends, or start or end with white space",
         )
     return token
+
+
+def _tokens(text: str) -> tuple[Token, ...]:
+    if not text.strip():
+        return ()
+    try:
+        entries = parse(text.encode())
+    except (Problem, UnicodeEncodeError) as error:
+        detail = error.detail if isinstance(error, Problem) else "it contains a lone surrogate."
+        raise _misconfigured("tokens", f"it must be a JSON list of objects: {detail.rstrip('.')}") from error
+    if not isinstance(entries, list):
+        raise _misconfigured("tokens", "it must be a JSON list of objects")
+    tokens = tuple(_entry(entry, number) for number, entry in enumerate(entries, 1))
+    for what, values in (
+        ("name", [each.name for each in tokens]),
+        ("sha256", [each.digest for each in tokens]),
+    ):
+        if len(set(values)) < len(values):
+            raise _misconfigured("tokens", f"two of its entries have the same {what}")
+    return tokens
+
+
+def _entry(entry: object, number: int) -> Token:
+    """One entry of the variable `tokens`. Entries are counted from 1."""
+    rule = f"entry {number} must be an object with name, sha256, scope, and optionally stores and prefix"
+    if not isinstance(entry, tuple):
+        raise _misconfigured("tokens", rule)
+    members = dict(entry)
+    required = {"name", "sha256", "scope"}
+    if len(members) < len(entry) or not required <= members.keys() <= required | {"stores", "prefix"}:
+        raise _misconfigured("tokens", rule)
+    name, digest, scope = members["name"], members["sha256"], members["scope"]
+    stores, prefix = members.get("stores"), members.get("prefix", "")
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise _misconfigured(
+            "tokens", f"the name of entry {number} must be 1 to 64 characters of A-Za-z0-9._@-"
+        )
+    if not isinstance(digest, str) or not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise _misconfigured("tokens", f"the sha256 of entry {number} must be 64 hexadecimal digits")
+    if scope not in ("read", "write"):
+        raise _misconfigured("tokens", f'the scope of entry {number} must be "read" or "write"')
+    if stores is not None and not (
+        isinstance(stores, list) and all(isinstance(each, str) for each in stores)
+    ):
+        raise _misconfigured("tokens", f"the stores of entry {number} must be a list of labels")
+    if not isinstance(prefix, str) or any("\ud800" <= character <= "\udfff" for character in prefix):
+        raise _misconfigured("tokens", f"the prefix of entry {number} must be a string of Unicode text")
+    allowed = None if stores is None else frozenset(stores)
+    return Token(name, bytes.fromhex(digest), scope, allowed, prefix)
 
 
 def _hosts(variable: str, config: Config) -> frozenset[str]:
@@ -130,6 +206,11 @@ def retry_seconds(config: Config) -> float:
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
         return float(text)
     raise _misconfigured("retry_seconds", "it must be a number of seconds from 0 to 9999, such as 10 or 0.5")
+
+
+def ready_stores(config: Config) -> list[str]:
+    """The labels of the stores that `/readyz` probes."""
+    return (config("ready_stores") or "default").replace(",", " ").split()
 
 
 def _limit(variable: str, text: str) -> int:

@@ -9,7 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.host import Host
 from gateway.record import Record
-from kv_batch.batch import Retry, delete_many, set_many
+from kv_batch.batch import Retry, delete_many, list_keys, set_many
 from kv_batch.bucket import Bucket
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreUnreachable
 
@@ -56,6 +56,7 @@ class Store:
         buckets: The open buckets of the instance, by label. All its requests share them.
         record: The record of the request.
         retry: The retry policy of the request.
+        prefix: The start of every key that the caller may see.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Store:
     buckets: dict[str, Bucket]
     record: Record
     retry: Retry = field(default_factory=Retry)
+    prefix: str = ""
 
     async def do(self, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
         """Runs an operation on the bucket. If the host has lost an open bucket, it is opened once more.
@@ -84,6 +86,17 @@ class Store:
             self.record.host_calls = self.retry.calls
             self.record.retries = self.retry.retries
             self.record.enter(before)
+
+    async def list_keys(self, prefix: str) -> list[str]:
+        """The keys that start with `prefix` and that the caller may see, each once, sorted by code point.
+
+        Raises:
+            StoreError: they cannot be listed.
+        """
+        longer = max(prefix, self.prefix, key=len)
+        if not (longer.startswith(prefix) and longer.startswith(self.prefix)):
+            return []
+        return await self.do(lambda bucket: list_keys(bucket, longer, retry=self.retry))
 
     async def write(self, write: WriteOperation[Item], items: list[Item]) -> None:
         """Sets pairs, or deletes keys.

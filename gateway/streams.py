@@ -10,10 +10,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from itertools import chain
 from typing import Generic, TypeVar
 
-from gateway.problems import Problem, StreamFailed
-from gateway.stores import MAX_REPORTED_FAILURES, Store, WriteOperation
+from gateway.problems import DeleteFailed, Problem, StreamFailed
+from gateway.stores import DELETE, MAX_REPORTED_FAILURES, Store, WriteOperation
 from gateway.wire import ndjson
-from kv_batch.batch import list_keys
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
 from kv_batch.reading import Part, Read
@@ -168,6 +167,35 @@ async def read_keys(store: Store, keys: list[str], always_base64: bool) -> Async
         yield chunk
 
 
+async def delete_keys(store: Store, keys: list[str]) -> None:
+    """delete-many of keys of any number, in parts.
+
+    Raises:
+        DeleteFailed: the store failed, or keys failed by themselves.
+        NoSuchStore, StoreNotGranted: nothing was done.
+    """
+    applied, failed, cause = 0, dict[str, str](), None
+    for start in range(0, len(keys), MOST_KEYS):
+        part = keys[start : start + MOST_KEYS]
+        try:
+            await store.write(DELETE, part)
+        except BatchFailed as error:
+            applied += len(error.applied)
+            failed |= dict(error.failed)
+            cause = error.cause
+            # Go on after keys that failed by themselves, as long as all of them can be reported.
+            if (
+                error.not_attempted
+                or len(failed) >= MAX_REPORTED_FAILURES
+                or len(error.by_themselves) < len(error.failed)
+            ):
+                break
+        else:
+            applied += len(part)
+    if cause is not None:
+        raise DeleteFailed(cause, applied, [*failed.items()], len(keys) - applied - len(failed))
+
+
 async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerator[bytes, None]:
     """Every pair whose key starts with `prefix`, as lines sorted by key.
 
@@ -177,7 +205,7 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
     Raises:
         StoreError: the keys cannot be listed, or values cannot be read.
     """
-    keys = await store.do(lambda bucket: list_keys(bucket, prefix, retry=store.retry))
+    keys = await store.list_keys(prefix)
     read = Read(keys, PART_BYTES, store.retry)
     while read.left:
         part = await store.do(read.next)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import hypothesis
 import pytest
 
 from tests.servers import HOSTS, why_not
@@ -12,6 +13,10 @@ from tests.servers import HOSTS, why_not
 # this signal would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A test machine may be busy, so no example has a deadline. Speed is measured in bench/.
+hypothesis.settings.register_profile("kv-batch", deadline=None)
+hypothesis.settings.load_profile("kv-batch")
 
 FIGURES = pytest.StashKey[list[str]]()
 """Lines from tests that are printed at the end of the run."""

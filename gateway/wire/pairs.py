@@ -79,10 +79,10 @@ def decode_key(member: object, limits: Limits, place: Place) -> str:
 
 
 def check_key(key: object, limits: Limits, where: Where) -> str:
-    """Returns the key if it is valid.
+    """Returns the key if it is valid, and if the caller may name it.
 
     Raises:
-        Problem: `invalid-key`.
+        Problem: `invalid-key`, `forbidden`.
     """
     if not isinstance(key, str):
         raise Problem("invalid-key", f"A key must be a string, but this one is {_kind(key)}.", where)
@@ -111,6 +111,14 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
             where,
             limit=limits.key_bytes,
             actual=size,
+        )
+    if not key.startswith(limits.key_prefix):
+        raise Problem(
+            "forbidden",
+            f"The token is valid for keys that start with {_shorten(limits.key_prefix)}, but this key does "
+            "not. Use another key, or another token.",
+            where,
+            headers=[("www-authenticate", 'Bearer error="insufficient_scope"')],
         )
     return key
 
@@ -249,6 +257,8 @@ def texts_fit(keys: Sequence[str], limits: Limits) -> bool:
         joined = "".join(keys)
         if any(character in joined for character in limits.refused_characters):
             return False
+    if limits.key_prefix and not all(key.startswith(limits.key_prefix) for key in keys):
+        return False
     return 4 * max(map(len, keys), default=0) <= limits.key_bytes
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.openapi import DOCUMENT
 from gateway.problems import PROBLEMS
-from gateway.settings import LIMITED, Access, Limits
+from gateway.settings import LIMITED, Access, Limits, ready_stores
 from kv_batch.batch import RETRY_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,13 +48,37 @@ def test_the_bindings_are_those_of_the_world(tmp_path: Path) -> None:
 def test_the_manifest_declares_every_variable_with_the_default_of_the_code() -> None:
     declared = MANIFEST["variables"]
     expected = {f"max_{field.name}": str(field.default) for field in fields(Limits) if field.name in LIMITED}
-    expected |= {field.name: "" for field in fields(Limits) if field.name not in LIMITED}
+    expected["refused_characters"] = ""
     expected |= {field.name: "none" if field.name == "anonymous" else "" for field in fields(Access)}
     expected["retry_seconds"] = f"{RETRY_SECONDS:g}"
+    expected["ready_stores"] = "default"
+    assert ready_stores(lambda _: None) == ["default"]
     assert {name: each["default"] for name, each in declared.items()} == expected
     component = MANIFEST["component"]["kv-batch"]["variables"]
     assert component == {name: "{{ " + name + " }}" for name in declared}
-    assert {name for name, each in declared.items() if each.get("secret")} == {"read_token", "write_token"}
+    assert {name for name, each in declared.items() if each.get("secret")} == {
+        "read_token",
+        "write_token",
+        "tokens",
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "component"), [("spin-4.0", "kv-batch-0.3-rc"), ("spin-3", "kv-batch-0.2")]
+)
+def test_the_manifests_for_older_hosts_differ_in_the_component_alone(manifest: str, component: str) -> None:
+    theirs = tomllib.loads((ROOT / f"deploy/{manifest}.toml").read_text())
+    built = theirs["component"]["kv-batch"]
+    assert built["source"] == f"../build/{component}.wasm"
+    assert built["build"] == {
+        **MANIFEST["component"]["kv-batch"]["build"],
+        "command": f"make build/{component}.wasm",
+        "workdir": "..",
+    }
+    built["source"], built["build"] = (
+        MANIFEST["component"]["kv-batch"][name] for name in ("source", "build")
+    )
+    assert theirs == MANIFEST
 
 
 def test_the_readme_names_every_problem_and_every_variable() -> None:

@@ -58,6 +58,7 @@ def test_a_request_is_one_line_of_the_log(capsys: pytest.CaptureFixture[str]) ->
         "method": "POST",
         "route": "/v1/{store}/set-many",
         "store": "default",
+        "caller": None,
         "status": 200,
         "problem": None,
         "keys": 2,
