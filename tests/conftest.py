@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from collections import Counter
 
 import hypothesis
 import pytest
 
-from tests.servers import HOSTS, why_not
+from tests.servers import HOSTS, LEFT_OUT, why_not
 
 # A run in the background of a script ignores Ctrl-C, and so would its child processes. The tests that send
 # this signal would wait for ever.
@@ -29,14 +31,18 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Names every host, so that a skipped one does not go unnoticed."""
     over_http = [each.nodeid for each in _reports(terminalreporter) if "/component/" in each.nodeid]
-    ran = {name for name in HOSTS for test in over_http if f"[{name}" in test}
+    # The name of a host may begin with the name of another, and other parameters follow it.
+    names = "|".join(sorted(map(re.escape, HOSTS), key=len, reverse=True))
+    ran = Counter(match[1] for test in over_http if (match := re.search(rf"\[({names})\b", test)))
     terminalreporter.section("hosts")
     for name in HOSTS:
         missing = why_not(name)
         if missing:
             terminalreporter.write_line(f"{name}: SKIPPED: {missing}")
         else:
-            terminalreporter.write_line(f"{name}: {'ran' if name in ran else 'not selected'}")
+            terminalreporter.write_line(f"{name}: {f'{ran[name]} tests' if ran[name] else 'not selected'}")
+    for name, variable in LEFT_OUT.items():
+        terminalreporter.write_line(f"{name}: SKIPPED: {variable} does not name its spin")
     for figure in terminalreporter.config.stash[FIGURES]:
         terminalreporter.write_line(figure)
 

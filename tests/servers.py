@@ -15,11 +15,29 @@ from pathlib import Path
 
 import httpx
 
-from tools.up.host import SPIN_OPTIONS, find_spin
+from tools.up.host import COMPONENTS, SPIN_OPTIONS, Component, find_spin
 
 ROOT = Path(__file__).resolve().parent.parent
 
-HOSTS = ("embedded", "spin")
+_NEWEST, _CANDIDATE, _OLDEST = COMPONENTS
+
+SPINS: dict[str, tuple[str, Component]] = {
+    "spin": ("", _NEWEST),
+    "spin-0.3-rc": ("", _CANDIDATE),
+    "spin-0.2": ("", _OLDEST),
+    "spin-4.0": ("SPIN_4_0", _CANDIDATE),
+    "spin-3": ("SPIN_3", _OLDEST),
+}
+"""The name of a host, with the variable that names its program (empty: `spin` on PATH), and its component."""
+
+HOSTS = (
+    "embedded",
+    *(name for name, (variable, _) in SPINS.items() if not variable or variable in os.environ),
+)
+"""The hosts of the HTTP suite. Spin 4.1 runs all components. Older ones are tried only if they are named."""
+
+LEFT_OUT = {name: variable for name, (variable, _) in SPINS.items() if name not in HOSTS}
+"""The hosts that are not tried, and the variable that would name their program."""
 
 START_SECONDS = 180
 """Timeout in seconds. Spin compiles the component before it serves, and a test machine may be busy."""
@@ -30,7 +48,7 @@ class Server:
     """A running host.
 
     Attributes:
-        name: `spin` or `embedded`.
+        name: A name of HOSTS.
         port: Its port on 127.0.0.1.
         process: Its process.
         log: The file with its output. Spin writes the output of the component to `logs/` in `data`.
@@ -42,6 +60,10 @@ class Server:
     process: subprocess.Popen[bytes]
     log: Path
     data: Path
+
+    @property
+    def is_spin(self) -> bool:
+        return self.name != "embedded"
 
     @property
     def url(self) -> str:
@@ -68,8 +90,14 @@ def why_not(host: str) -> str | None:
     """Why this machine cannot run a host; None if it can."""
     if host == "embedded":
         return None
+    variable, component = SPINS[host]
+    if variable:
+        return None if os.access(os.environ[variable], os.X_OK) else f"{variable} is not a program"
     spin = find_spin(os.environ.get("PATH"))
-    return None if spin.usable else spin.complaint
+    if spin.component is None:
+        return spin.complaint
+    newer = COMPONENTS.index(component) < COMPONENTS.index(spin.component)
+    return f"spin {spin.version} on PATH cannot run {component.interface}" if newer else None
 
 
 def free_port() -> int:
@@ -81,15 +109,25 @@ def free_port() -> int:
 
 
 def command(
-    host: str, port: int, data: Path, manifest: str = "spin.toml", arguments: Sequence[str] = ()
+    host: str, port: int, data: Path, manifest: str | None = None, arguments: Sequence[str] = ()
 ) -> list[str]:
-    """The command that starts a host as `make up` does, with further arguments."""
+    """The command that starts a host as `make up` does, with further arguments.
+
+    The manifest is that of the host's component if none is given.
+    """
     listen = ["--listen", f"127.0.0.1:{port}"]
-    if host == "spin":
+    if host in SPINS:
+        variable, component = SPINS[host]
         # Spin accepts an option only once: an option given here replaces that of `make up`.
-        usual = [] if SPIN_OPTIONS[0] in arguments else SPIN_OPTIONS
-        return ["spin", "up", "--from", manifest, *listen, "--state-dir", str(data), *usual, *arguments]
-    embedded = [sys.executable, "-m", "embedded", "--manifest", manifest]
+        usual = [] if SPIN_OPTIONS[0] in arguments else component.options
+        program = [
+            os.environ[variable] if variable else "spin",
+            "up",
+            "--from",
+            manifest or component.manifest,
+        ]
+        return [*program, *listen, "--state-dir", str(data), *usual, *arguments]
+    embedded = [sys.executable, "-m", "embedded", "--manifest", manifest or "spin.toml"]
     return [*embedded, "--component", "build/embedded.wasm", *listen, "--data", str(data), *arguments]
 
 
@@ -98,14 +136,14 @@ def serving(
     host: str,
     data: Path,
     *arguments: str,
-    manifest: str = "spin.toml",
+    manifest: str | None = None,
     extra_environment: Mapping[str, str] | None = None,
     **variables: str,
 ) -> Iterator[Server]:
     """Runs a host. Anyone may write to it by default.
 
     Args:
-        host: `spin` or `embedded`.
+        host: A name of HOSTS.
         data: The directory of its store and its log.
         arguments: Further arguments of its command line.
         manifest: The manifest.

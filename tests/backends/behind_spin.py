@@ -43,7 +43,8 @@ def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **mor
         data: The directory of the host.
         stack: It stops the host.
         options: Further options of `spin up`.
-        more: Further variables of the component; `manifest` for another manifest.
+        more: Further variables of the component; `manifest` for another manifest, `host` for another host of
+            `tests.servers.SPINS`.
     """
     data.mkdir(parents=True, exist_ok=True)
     arguments = [*options]
@@ -56,9 +57,9 @@ def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **mor
     # Spin logs every error of a store, and the tests count them.
     environment = {**engine.environment, "RUST_LOG": "spin_factor_key_value=warn"}
     variables = room | more
-    manifest = variables.pop("manifest", "spin.toml")
+    manifest, host = variables.pop("manifest", None), variables.pop("host", "spin")
     return stack.enter_context(
-        serving("spin", data, *arguments, manifest=manifest, extra_environment=environment, **variables)
+        serving(host, data, *arguments, manifest=manifest, extra_environment=environment, **variables)
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.backends.behind_spin import Backend, spin_over
 from tests.backends.contract import CASES, RIGHT, Case, Gateway, Refused, numbered, outcome
+from tests.servers import HOSTS, why_not
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -17,6 +18,16 @@ def test_the_contract_is_kept(backend: Backend, case: Case) -> None:
     ours = outcome(case, backend.gateway, backend.gateway)
     backend.seen[case.name] = raw, ours
     assert ours == RIGHT
+
+
+@pytest.mark.parametrize("host", [host for host in HOSTS if host not in ("embedded", "spin")])
+def test_the_contract_is_kept_by_the_other_components(host: str, backend: Backend, tmp_path: Path) -> None:
+    if missing := why_not(host):
+        pytest.skip(f"{host}: {missing}")
+    with ExitStack() as stack:
+        gateway = Gateway(spin_over(backend.engine, tmp_path, stack, host=host).url)
+        outcomes = {case.name: outcome(case, gateway, gateway) for case in CASES}
+    assert outcomes == dict.fromkeys(outcomes, RIGHT)
 
 
 def test_the_empty_key_is_stored_or_said_to_be_refused(backend: Backend) -> None:

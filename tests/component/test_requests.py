@@ -127,7 +127,7 @@ def test_a_token_may_end_in_any_character(host: str, token: str, tmp_path: Path)
     with serving(host, tmp_path, anonymous="none", write_token=token) as server:
         url = f"{server.url}/v1/default?key=a"
         assert httpx.get(url, headers={b"authorization": b"Bearer " + token.encode()}).status_code == 200
-        if host == "spin":  # it answers 500 by itself to a header that is not UTF-8
+        if host != "embedded":  # it answers 500 by itself to a header that is not UTF-8
             return
         if token != "\u0420":
             sent = b"Bearer " + token.encode("latin-1")

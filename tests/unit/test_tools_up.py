@@ -23,7 +23,7 @@ from tools.up.access import (
 )
 from tools.up.data import ensure_directory
 from tools.up.errors import CannotServe
-from tools.up.host import ROOT, Spin, choose_host, find_spin
+from tools.up.host import COMPONENTS, ROOT, Component, Spin, choose_host, find_spin
 from tools.up.listen import Listen, ensure_free, parse_listen
 from tools.up.plan import example
 
@@ -57,26 +57,29 @@ def free_port() -> int:
 
 # Which host
 
+NEWEST, CANDIDATE, OLDEST = COMPONENTS
 VERSIONS = [
-    ("spin 4.1.0 (94a8fc8a 2026-08-21)", "4.1.0", True),
-    ("spin 4.1.0-pre0 (94a8fc8a 2026-08-21)", "4.1.0-pre0", True),
-    ("spin 4.10.2 (94a8fc8a 2026-08-21)", "4.10.2", True),
-    ("spin 5.0.0", "5.0.0", True),
-    ("spin 4.0.0 (94a8fc8a 2026-03-01)", "4.0.0", False),
-    ("spin 3.6.9 (94a8fc8a 2026-03-01)", "3.6.9", False),
-    ("Spin Version 6.5.2 -- 6 December 2019", None, False),  # the model checker
-    ("a spin 4.1.0", None, False),
-    ("", None, False),
+    ("spin 4.1.0 (94a8fc8a 2026-08-21)", "4.1.0", NEWEST),
+    ("spin 4.1.0-pre0 (94a8fc8a 2026-08-21)", "4.1.0-pre0", NEWEST),
+    ("spin 4.10.2 (94a8fc8a 2026-08-21)", "4.10.2", NEWEST),
+    ("spin 5.0.0", "5.0.0", NEWEST),
+    ("spin 4.0.0 (94a8fc8a 2026-03-01)", "4.0.0", CANDIDATE),
+    ("spin 3.6.9 (94a8fc8a 2026-03-01)", "3.6.9", OLDEST),
+    ("spin 3.0.0 (94a8fc8a 2024-11-01)", "3.0.0", OLDEST),
+    ("spin 2.7.0 (a111517 2024-07-30)", "2.7.0", None),
+    ("Spin Version 6.5.2 -- 6 December 2019", None, None),  # the model checker
+    ("a spin 4.1.0", None, None),
+    ("", None, None),
 ]
 
 
-@pytest.mark.parametrize(("printed", "version", "usable"), VERSIONS)
+@pytest.mark.parametrize(("printed", "version", "component"), VERSIONS)
 def test_the_version_is_what_spin_prints(
-    tmp_path: Path, printed: str, version: str | None, usable: bool
+    tmp_path: Path, printed: str, version: str | None, component: Component | None
 ) -> None:
     path = fake_spin(tmp_path, f"echo '{printed}'")
 
-    assert find_spin(path) == Spin(str(tmp_path / "spin"), version, usable)
+    assert find_spin(path) == Spin(str(tmp_path / "spin"), version, component)
 
 
 def test_a_spin_that_is_no_program_or_fails_names_no_version(tmp_path: Path) -> None:
@@ -88,7 +91,7 @@ def test_a_spin_that_is_no_program_or_fails_names_no_version(tmp_path: Path) -> 
 
 
 def test_a_spin_that_waits_for_input_gets_none(tmp_path: Path) -> None:
-    assert find_spin(fake_spin(tmp_path, "read line; echo spin 4.1.0")).usable
+    assert find_spin(fake_spin(tmp_path, "read line; echo spin 4.1.0")).component
 
 
 def test_without_a_spin_there_is_none(tmp_path: Path) -> None:
@@ -98,18 +101,20 @@ def test_without_a_spin_there_is_none(tmp_path: Path) -> None:
 
 
 NO_SPIN = Spin(None)
-OLD_SPIN = Spin("/bin/spin", "3.6.0", usable=False)
+OLD_SPIN = Spin("/bin/spin", "2.7.0")
 OTHER_SPIN = Spin("/bin/spin")
-GOOD_SPIN = Spin("/bin/spin", "4.1.0", usable=True)
+GOOD_SPIN = Spin("/bin/spin", "4.1.0", NEWEST)
+SPIN_3 = Spin("/bin/spin", "3.6.3", OLDEST)
 
-INSTEAD = f"To serve with Spin, install 4.1 or later: {INSTALL}"
+INSTEAD = f"To serve with Spin, install it: {INSTALL}"
 HOSTS = [
-    ("", GOOD_SPIN, "spin", "Spin 4.1.0 (/bin/spin)"),
-    ("spin", GOOD_SPIN, "spin", "Spin 4.1.0 (/bin/spin)"),
+    ("", GOOD_SPIN, "spin", "Spin 4.1.0 (/bin/spin), with the component for wasi:http@0.3.0"),
+    ("spin", GOOD_SPIN, "spin", "Spin 4.1.0 (/bin/spin), with the component for wasi:http@0.3.0"),
+    ("", SPIN_3, "spin", "Spin 3.6.3 (/bin/spin), with the component for wasi:http@0.2.0"),
     ("embedded", GOOD_SPIN, "embedded", "embedded (HOST=embedded)"),
     ("embedded", NO_SPIN, "embedded", "embedded (HOST=embedded)"),
     ("", NO_SPIN, "embedded", f"embedded, because there is no spin on PATH. {INSTEAD}"),
-    ("", OLD_SPIN, "embedded", f"embedded, because spin 3.6.0 on PATH is older than 4.1. {INSTEAD}"),
+    ("", OLD_SPIN, "embedded", f"embedded, because spin 2.7.0 on PATH is older than 3.0. {INSTEAD}"),
     (
         "",
         OTHER_SPIN,
@@ -131,9 +136,9 @@ REFUSED_HOSTS = [
         "spin",
         NO_SPIN,
         1,
-        f"HOST=spin, but there is no spin on PATH. Install Spin 4.1 or later ({INSTALL}), or unset HOST",
+        f"HOST=spin, but there is no spin on PATH. Install Spin 3.0 or later ({INSTALL}), or unset HOST",
     ),
-    ("spin", OLD_SPIN, 1, "HOST=spin, but spin 3.6.0 on PATH is older than 4.1. Install Spin 4.1 or later"),
+    ("spin", OLD_SPIN, 1, "HOST=spin, but spin 2.7.0 on PATH is older than 3.0. Install Spin 3.0 or later"),
     ("spin", OTHER_SPIN, 1, "HOST=spin, but `/bin/spin --version` reports no version of Spin"),
     ("Spin", GOOD_SPIN, 2, "HOST is 'Spin': use HOST=spin or HOST=embedded"),
     ("my-laptop", GOOD_SPIN, 2, "HOST is 'my-laptop': use HOST=spin or HOST=embedded"),
@@ -416,7 +421,7 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
 
     assert done.stdout.splitlines() == [
         "make -s build/kv-batch.wasm, flags .",
-        f"host:    Spin 4.1.0-pre0 ({tmp_path}/bin/spin)",
+        f"host:    Spin 4.1.0-pre0 ({tmp_path}/bin/spin), with the component for wasi:http@0.3.0",
         f"data:    {tmp_path}/data/sqlite_key_value.db",
         "access:  open to every program on this machine, but not to pages of other sites (127.0.0.1)",
         f"try:     curl --json '{JSON}' http://127.0.0.1:{port}/v1/default/set-many",
@@ -426,6 +431,21 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
     ]
     assert done.stderr == "useful\n"
     assert done.returncode == 7, "the exit code is the host's own"
+
+
+def test_it_builds_what_an_older_spin_needs(tmp_path: Path) -> None:
+    port = free_port()
+    done = run_up(
+        tmp_path,
+        spin=SPIN_41.replace("4.1.0-pre0", "4.0.2"),
+        make='echo "make $*"',
+        LISTEN=f"127.0.0.1:{port}",
+    )
+    assert "make -s build/kv-batch-0.3-rc.wasm" in done.stdout
+    started = (
+        f"spin up --from deploy/spin-4.0.toml --listen 127.0.0.1:{port} --state-dir {tmp_path}/data {REUSE}"
+    )
+    assert started in done.stdout.splitlines()
 
 
 def test_what_spin_reads_of_its_own_settings_is_mentioned(tmp_path: Path) -> None:

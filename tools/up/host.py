@@ -15,14 +15,50 @@ from tools.up.listen import Listen
 ROOT = Path(__file__).resolve().parent.parent.parent
 """The project's directory. Hosts run in it, and the paths of components are relative to it."""
 
-OLDEST_SPIN = (4, 1)
-"""The first Spin with `wasi:http/handler@0.3.0`, which the component exports."""
+OLDEST_SPIN = (3, 0)
+"""The first Spin with `wasi:keyvalue/batch`."""
 
 SPIN_INSTALL = "https://spinframework.dev/v4/install"
 
 SPIN_OPTIONS = ("--max-instance-reuse-count", "10000")
 """By default Spin replaces an instance after 128 requests. That costs speed, and memory while a store is
 unreachable (docs/decisions/0010-instances.md)."""
+
+
+EMBEDDED_COMPONENT = "build/embedded.wasm"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component for Spin, built from the same sources as the others.
+
+    Attributes:
+        interface: The HTTP interface that it exports.
+        oldest: The first Spin that has this interface.
+        file: Its file, relative to the project: a target of the Makefile.
+        manifest: The manifest that names it.
+        options: The options of `spin up` that go with it.
+    """
+
+    interface: str
+    oldest: tuple[int, int]
+    file: str
+    manifest: str
+    options: tuple[str, ...] = ()
+
+
+COMPONENTS = (
+    Component("wasi:http@0.3.0", (4, 1), "build/kv-batch.wasm", "spin.toml", SPIN_OPTIONS),
+    Component(
+        "wasi:http@0.3.0-rc-2026-03-15",
+        (4, 0),
+        "build/kv-batch-0.3-rc.wasm",
+        "deploy/spin-4.0.toml",
+        SPIN_OPTIONS,
+    ),
+    Component("wasi:http@0.2.0", OLDEST_SPIN, "build/kv-batch-0.2.wasm", "deploy/spin-3.toml"),
+)
+"""The components, best first. Spin 4.1 runs all of them."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +68,12 @@ class Spin:
     Attributes:
         path: Its path; None if there is no such program.
         version: The version that it reports; None if it reports none.
-        usable: Whether it can run the component.
+        component: The best component that it can run; None if it can run none.
     """
 
     path: str | None
     version: str | None = None
-    usable: bool = False
+    component: Component | None = None
 
     @property
     def complaint(self) -> str:
@@ -46,7 +82,7 @@ class Spin:
             return "there is no spin on PATH"
         if self.version is None:
             return f"`{self.path} --version` reports no version of Spin"
-        return f"spin {self.version} on PATH is older than 4.1"
+        return f"spin {self.version} on PATH is older than 3.0"
 
 
 def find_spin(path: str | None) -> Spin:
@@ -74,18 +110,19 @@ def find_spin(path: str | None) -> Spin:
     return Spin(found, *parse_spin_version(answer.stdout.decode(errors="replace")))
 
 
-def parse_spin_version(answer: str) -> tuple[str | None, bool]:
+def parse_spin_version(answer: str) -> tuple[str | None, Component | None]:
     """Parse the output of `spin --version`.
 
     A pre-release counts as its release: `spin 4.1.0-pre0 (94a8fc8a 2026-08-21)` is 4.1.
 
     Returns:
-        The version, or None if the output has none; and whether it is OLDEST_SPIN or later.
+        The version, and the best component that it can run; None for what there is not.
     """
     match = re.match(r"spin ((\d+)\.(\d+)\S*)", answer)
     if match is None:
-        return None, False
-    return match[1], (int(match[2]), int(match[3])) >= OLDEST_SPIN
+        return None, None
+    version = int(match[2]), int(match[3])
+    return match[1], next((each for each in COMPONENTS if version >= each.oldest), None)
 
 
 def choose_host(asked: str, spin: Spin) -> tuple[str, str]:
@@ -106,29 +143,29 @@ def choose_host(asked: str, spin: Spin) -> tuple[str, str]:
         raise CannotServe(f"HOST is {asked!r}: use HOST=spin or HOST=embedded", 2)
     if asked == "embedded":
         return "embedded", "embedded (HOST=embedded)"
-    if spin.usable:
-        return "spin", f"Spin {spin.version} ({spin.path})"
+    if spin.component is not None:
+        return "spin", f"Spin {spin.version} ({spin.path}), with the component for {spin.component.interface}"
     if asked == "spin":
         raise CannotServe(
-            f"HOST=spin, but {spin.complaint}. Install Spin 4.1 or later ({SPIN_INSTALL}), or unset HOST"
+            f"HOST=spin, but {spin.complaint}. Install Spin 3.0 or later ({SPIN_INSTALL}), or unset HOST"
         )
-    install = f"To serve with Spin, install 4.1 or later: {SPIN_INSTALL}"
+    install = f"To serve with Spin, install it: {SPIN_INSTALL}"
     return "embedded", f"embedded, because {spin.complaint}. {install}"
 
 
-def choose_component(host: str) -> str:
+def component_file(host: str, spin: Spin) -> str:
     """The component that a host runs: its path relative to the project, which is a target of the Makefile."""
-    return "build/kv-batch.wasm" if host == "spin" else "build/embedded.wasm"
+    return spin.component.file if host == "spin" and spin.component else EMBEDDED_COMPONENT
 
 
-def command_line(host: str, spin: Spin, component: str, listen: Listen, data: Path) -> list[str]:
+def command_line(host: str, spin: Spin, listen: Listen, data: Path) -> list[str]:
     """The command that starts a host. It must run in the project's directory."""
-    if host == "spin":
+    if host == "spin" and spin.component:
         # Not --quiet: that would hide the log of the component, which it writes to stderr.
-        command = [str(spin.path), "up", "--from", "spin.toml"]
-        return [*command, "--listen", str(listen), "--state-dir", str(data), *SPIN_OPTIONS]
+        command = [str(spin.path), "up", "--from", spin.component.manifest]
+        return [*command, "--listen", str(listen), "--state-dir", str(data), *spin.component.options]
     command = [str(ROOT / ".venv/bin/python"), "-m", "embedded", "--manifest", "spin.toml"]
-    return [*command, "--component", component, "--listen", str(listen), "--data", str(data)]
+    return [*command, "--component", EMBEDDED_COMPONENT, "--listen", str(listen), "--data", str(data)]
 
 
 def build(component: str, environment: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ from tools.up.access import (
     with_dotenv,
 )
 from tools.up.data import DEFAULT_DATA, ensure_directory, where_data_lies
-from tools.up.host import ROOT, choose_component, choose_host, command_line, find_spin
+from tools.up.host import ROOT, choose_host, command_line, component_file, find_spin
 from tools.up.listen import DEFAULT_LISTEN, Listen, ensure_free, parse_listen
 
 EXAMPLE_BODY = '{"pairs": [{"key": "greeting", "value": "hello"}]}'
@@ -55,10 +55,9 @@ def plan(environment: Mapping[str, str]) -> Plan:
 
     variables[ANONYMOUS] = anonymous
     variables[ALLOWED_HOSTS] = allowed_hosts(listen, variables)
-    component = choose_component(host)
     return Plan(
-        component=component,
-        command=command_line(host, spin, component, listen, data),
+        component=component_file(host, spin),
+        command=command_line(host, spin, listen, data),
         environment=variables,
         lines=[
             f"host:    {why}",
