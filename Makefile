@@ -43,7 +43,7 @@ WIT := $(wildcard wit/*.wit)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz lint bindings wheel clean demo lock check-python
+.PHONY: help up build test fuzz lint bindings wheel clean demo token lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,10 @@ wheel: $(VENV)/.installed-dev ## build build/kv_batch-*.whl, the contract for ot
 
 demo: $(VENV)/.installed-dev ## write, read and delete 69,000 cities, through GATEWAY=http://... or its own gateway
 	@exec $(VENV_PYTHON) -m tools.demo
+
+# make passes NAME, SCOPE, STORES and PREFIX on in the environment.
+token: check-python ## print a new token and its entry for the variable tokens (NAME=ci SCOPE=read)
+	@$(PYTHON) -m tools.token
 
 # Locked versions stay as long as requirements*.in allow them. UPGRADE=--upgrade takes the newest.
 lock: $(VENV)/.installed-dev ## write requirements*.lock from requirements*.in
