@@ -40,13 +40,14 @@ def is_old_caddy(name: str) -> bool:
 
 
 @contextmanager
-def proxy(name: str, upstream: int, directory: Path) -> Iterator[int]:
+def proxy(name: str, upstream: int, directory: Path, second: int = 0) -> Iterator[int]:
     """Runs a proxy in front of a gateway, and yields the proxy's port.
 
     Args:
         name: A key of PROXIES.
         upstream: The port of the gateway.
         directory: The directory for the proxy's files.
+        second: The port of a second replica of the gateway, behind nginx; 0 for none.
     """
     directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -54,6 +55,10 @@ def proxy(name: str, upstream: int, directory: Path) -> Iterator[int]:
     for old, new in (LISTENS, f":{port}"), (UPSTREAM, f":{upstream}"):
         assert old in text
         text = text.replace(old, new)
+    if second:
+        text = text.replace(
+            f"server 127.0.0.1:{upstream};", f"server 127.0.0.1:{upstream}; server 127.0.0.1:{second};"
+        )
     if is_old_caddy(name):
         text = text.replace(NEW_IN_CADDY, "")
     found = program(name)

@@ -137,6 +137,7 @@ def serving(
     data: Path,
     *arguments: str,
     manifest: str | None = None,
+    port: int = 0,
     extra_environment: Mapping[str, str] | None = None,
     **variables: str,
 ) -> Iterator[Server]:
@@ -151,7 +152,7 @@ def serving(
         variables: Variables of the component.
     """
     data.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     log = data / "host.log"
     variables = {"anonymous": "write", **variables}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPIN_VARIABLE_")}

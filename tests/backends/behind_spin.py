@@ -44,7 +44,7 @@ def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **mor
         stack: It stops the host.
         options: Further options of `spin up`.
         more: Further variables of the component; `manifest` for another manifest, `host` for another host of
-            `tests.servers.SPINS`.
+            `tests.servers.SPINS`, `port` for a fixed port.
     """
     data.mkdir(parents=True, exist_ok=True)
     arguments = [*options]
@@ -58,8 +58,11 @@ def spin_over(engine: Engine, data: Path, stack: ExitStack, *options: str, **mor
     environment = {**engine.environment, "RUST_LOG": "spin_factor_key_value=warn"}
     variables = room | more
     manifest, host = variables.pop("manifest", None), variables.pop("host", "spin")
+    port = int(variables.pop("port", "0"))
     return stack.enter_context(
-        serving(host, data, *arguments, manifest=manifest, extra_environment=environment, **variables)
+        serving(
+            host, data, *arguments, manifest=manifest, port=port, extra_environment=environment, **variables
+        )
     )
 
 
