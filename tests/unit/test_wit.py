@@ -227,6 +227,27 @@ def wit_over(store: AsyncStore, *, batches: bool = False) -> Wit:
     )
 
 
+def test_a_blocking_host_tries_one_batch_read_on_redis() -> None:
+    """On WASI 0.2 each request has an instance of its own, which must learn at once."""
+    data = {f"k{number}": b"%d" % number for number in range(600)}
+    batches: list[int] = []
+
+    def refuse(_: object, keys: list[str]) -> list[tuple[str, bytes]]:
+        batches.append(len(keys))
+        raise Err(wasi_keyvalue_store.Error_Other("wrong number of arguments for 'keys' command"))
+
+    store = SimpleNamespace(open=lambda _: SimpleNamespace(get=data.get))
+    wit = Wit(store, SimpleNamespace(get_many=refuse), Err)
+
+    async def check() -> None:
+        bucket = await open_bucket(wit, "default")
+        assert await get_many(bucket, list(data)) == list(data.items())
+        assert await get_many(bucket, ["k1", "k2"]) == [("k1", b"1"), ("k2", b"2")]
+
+    asyncio.run(check())
+    assert batches == [600]
+
+
 def test_single_reads_run_side_by_side_but_not_without_bound() -> None:
     store = AsyncStore({f"k{i}": b"%d" % i for i in range(1_000)})
 
