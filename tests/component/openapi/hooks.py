@@ -40,6 +40,16 @@ def filter_query(_: schemathesis.HookContext, query: dict[str, Any] | None) -> b
     return len(urlencode(query or {}, doseq=True)) < 60_000
 
 
+@schemathesis.hook
+def map_query(context: schemathesis.HookContext, query: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A delete of keys without a prefix needs `all=true`, which a schema cannot say."""
+    operation = context.operation
+    if operation is None or operation.definition.raw.get("operationId") != "deleteKeys":
+        return query
+    query = query or {}
+    return query if query.get("prefix") or "all" in query else {**query, "all": "true"}
+
+
 @schemathesis.deserializer(NDJSON)
 def _as_text(_: schemathesis.DeserializationContext, response: schemathesis.Response) -> str:
     return response.content.decode()
