@@ -56,7 +56,7 @@ SERVICES := build/kv-batch.wasm build/kv-batch-0.3-rc.wasm build/kv-batch-0.2.wa
 
 build: $(SERVICES) build/embedded.wasm ## compile all components
 
-# Both components, always: if the service no longer compiles, the tests must fail even without `spin`.
+# All components, always: if one no longer compiles, the tests must fail even without `spin`.
 test: build lint ## compile, lint, then run every test that this machine can run
 	$(VENV_PYTHON) -m pytest
 
@@ -141,14 +141,14 @@ define componentize
 endef
 
 # The installation is order-only: a new .venv from the same lock file does not require a new compilation.
-build/kv-batch.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch.wasm: app.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
-build/kv-batch-0.3-rc.wasm: app.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch-0.3-rc.wasm: app.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_RC_WORLD),app)
 
-build/kv-batch-0.2.wasm: guests/wasi02.py guests/blocking.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch-0.2.wasm: guests/wasi02.py guests/blocking.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_P2_WORLD),guests.wasi02)
 
-build/embedded.wasm: guests/embedded.py guests/blocking.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/embedded.wasm: guests/embedded.py guests/blocking.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(EMBEDDED_WORLD),guests.embedded)

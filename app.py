@@ -28,14 +28,15 @@ from wit_world.imports import (
     wasi_http_types,
     wasi_keyvalue_store,
 )
-from wit_world.imports.wasi_http_types import ErrorCode, Fields, Method_Other
+from wit_world.imports.wasi_http_types import ErrorCode, Fields
 
 from gateway import linger
 from gateway.gateway import Gateway
-from gateway.http import BodyCutShort, Chunks, Request, Response, base_of, header_map
+from gateway.http import BodyCutShort, Chunks, Response
+from guests.wasi import WitHost, request_of
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Clock
-from kv_batch.wit import Wit, WitBucket, open_bucket
+from kv_batch.wit import Wit
 
 READ_BYTES = 256 * 1024
 """The maximum size of one read of a request's body, in bytes."""
@@ -88,16 +89,6 @@ class Yielder:
         if self._left <= 0:
             self._left = TURN_BYTES
             await suspend()
-
-
-class SpinHost:
-    """Spin as a `gateway.host.Host`."""
-
-    def config(self, name: str) -> str | None:
-        return wasi_config_store.get(name)
-
-    async def open(self, label: str) -> WitBucket:
-        return await open_bucket(WIT, label)
 
 
 class SpinBody:
@@ -217,7 +208,7 @@ class Rest:
         self._task = None
 
 
-GATEWAY = Gateway(SpinHost())
+GATEWAY = Gateway(WitHost(WIT, wasi_config_store.get))
 
 LINGERING = Lingering()
 
@@ -226,16 +217,17 @@ class HttpHandler(wit_world.exports.HttpHandler):
     """The export `wasi:http/handler`."""
 
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
-        method = request.get_method()
-        name = method.value if isinstance(method, Method_Other) else type(method).__name__[7:].upper()
-        target = request.get_path_with_query() or "/"
-        fields = request.get_headers().copy_all()
-        headers = header_map(fields)
-        headers.setdefault("host", request.get_authority() or "")  # HTTP/2 has no such header
+        head = (  # read first, since `consume_body` takes the request
+            request.get_method(),
+            request.get_path_with_query(),
+            request.get_headers().copy_all(),
+            request.get_authority(),
+        )
         reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
         received = SpinBody(reader, trailers)
-        base = base_of(fields, target)
-        response = await GATEWAY.handle(Request(name, target, headers, received, base))
+        asked = request_of(*head, received)
+        headers = asked.headers
+        response = await GATEWAY.handle(asked)
         if isinstance(response.body, bytes) and not received.is_under_way(headers):
             received.close()  # early: the host has less to do after the answer
         # Spin sends the head of an answer and its body in two writes. Without TCP_NODELAY the second write
@@ -244,9 +236,11 @@ class HttpHandler(wit_world.exports.HttpHandler):
         # This can go when Spin sets TCP_NODELAY.
         await suspend()
         writer, body = wit_world.byte_stream()
-        componentize_py_async_support.spawn(_send(writer, response, received, headers, name == "HEAD"))
-        head = Fields.from_list([(name, value.encode()) for name, value in response.headers])
-        answer = wasi_http_types.Response.new(head, body, _no_trailers())[0]
+        componentize_py_async_support.spawn(
+            _send(writer, response, received, headers, asked.method == "HEAD")
+        )
+        fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
+        answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
         answer.set_status_code(response.status)
         return answer
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway.problems import Problem
-from gateway.settings import Access, Scope
+from gateway.settings import Access, Scope, Token
 
 _ALLOWS: dict[Scope, frozenset[Scope]] = {
     "none": frozenset(),
@@ -76,17 +76,15 @@ def authenticate(headers: Mapping[str, str], access: Access) -> Caller:
     # The token is always compared with all, so that the time does not show which one it resembles.
     may_write = _same(given, access.write_token)
     may_read = _same(given, access.read_token)
-    # A token that is not ASCII may arrive as UTF-8 or as latin-1. Its digest is that of UTF-8.
-    digests = [sha256(sent).digest() for sent in (given, given.decode("latin-1").encode())]
-    named = [entry for entry in access.tokens if sum(hmac.compare_digest(entry.digest, d) for d in digests)]
+    named = _named(given, access.tokens) if access.tokens else None
     if scheme.lower() != "bearer":
         raise _unauthorized("The scheme must be Bearer: authorization: Bearer TOKEN.", [])
     if may_write:
         return Caller("write", "write_token")
     if may_read:
         return Caller("read", "read_token")
-    for entry in named:
-        return Caller(entry.scope, entry.name, entry.stores, entry.prefix)
+    if named is not None:
+        return Caller(named.scope, named.name, named.stores, named.prefix)
     raise _unauthorized("The token that was sent is not valid for this gateway.", ['error="invalid_token"'])
 
 
@@ -171,6 +169,16 @@ def _same(given: bytes, configured: str) -> bool:
     same = hmac.compare_digest(given, utf_8) | hmac.compare_digest(given, latin_1)
     # An empty setting means that there is no token. It must match nothing.
     return same and configured != ""
+
+
+def _named(given: bytes, tokens: tuple[Token, ...]) -> Token | None:
+    # A token that is not ASCII may arrive as UTF-8 or as latin-1. Its digest is that of UTF-8.
+    digests = [sha256(sent).digest() for sent in (given, given.decode("latin-1").encode())]
+    found = None
+    for entry in tokens:
+        if hmac.compare_digest(entry.digest, digests[0]) | hmac.compare_digest(entry.digest, digests[1]):
+            found = found or entry
+    return found
 
 
 def _unauthorized(detail: str, parameters: list[str]) -> Problem:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from gateway import openapi
 from gateway.auth import authenticate, require
 from gateway.host import Host
-from gateway.http import Request, Response
+from gateway.http import Request, Response, buffered
 from gateway.problems import Problem, answer, code_of
 from gateway.ready import PROBE_RETRY_SECONDS, Readiness
 from gateway.record import CountedBody, LoggedBody, Record
@@ -64,7 +64,7 @@ class Gateway:
             _allow(request, method, ["GET"])
             if request.path == "/readyz":
                 return await self._ready(record)
-            return _buffered(200, openapi.text(request.base))
+            return buffered(200, JSON, openapi.text(request.base))
         segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
         if unquote(segments[0]) != "v1":
             raise _not_found(request)
@@ -104,11 +104,7 @@ class Gateway:
         states = await self._readiness.states(ready_stores(self._host.config), probe)
         stores = {label: code_of(error) if error else "ok" for label, error in states.items()}
         status = 200 if set(stores.values()) <= {"ok"} else 503
-        return _buffered(status, json.dumps({"stores": stores}).encode() + b"\n")
-
-
-def _buffered(status: int, body: bytes) -> Response:
-    return Response(status, [("content-type", JSON), ("content-length", str(len(body)))], body)
+        return buffered(status, JSON, json.dumps({"stores": stores}).encode() + b"\n")
 
 
 def _allow(request: Request, method: str, methods: Collection[str]) -> None:

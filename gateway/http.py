@@ -132,3 +132,10 @@ class Response:
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | Chunks = b""
+
+
+def buffered(status: int, content_type: str, body: bytes, *headers: tuple[str, str]) -> Response:
+    """A response with a whole body, its `content-type` and `content-length`, and further headers."""
+    return Response(
+        status, [("content-type", content_type), ("content-length", str(len(body))), *headers], body
+    )

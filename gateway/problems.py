@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.http import BodyCutShort, Response
+from gateway.http import BodyCutShort, Response, buffered
 from gateway.record import Record
 from gateway.stores import MAX_REPORTED_FAILURES
 from kv_batch.errors import BatchFailed, KvBatchError, NoSuchStore, StoreBusy, StoreError, StoreNotGranted
@@ -114,8 +114,7 @@ def answer(error: Exception, record: Record) -> Response:
     """
     problem = _problem(error, record)
     content = json.dumps(_document(problem, record.base)).encode() + b"\n"
-    headers = [("content-type", PROBLEM), ("content-length", str(len(content)))]
-    return Response(PROBLEMS[problem.code][0], headers + problem.headers, content)
+    return buffered(PROBLEMS[problem.code][0], PROBLEM, content, *problem.headers)
 
 
 def line(error: Exception, record: Record) -> bytes:
@@ -157,13 +156,7 @@ def _expected(error: Exception) -> Problem | None:
         case StreamFailed():
             return _stream_failed(error)
         case DeleteFailed():
-            return _write_failed(
-                error.cause,
-                error.failed,
-                f"{error.applied} keys were deleted, {len(error.failed)} failed (their state is unknown), "
-                f"{error.left} were not attempted. Send the same request again to delete the rest.",
-                applied=error.applied,
-            )
+            return _delete_failed(error)
         case StoreError():
             return _store_error(error)
         case BodyCutShort():
@@ -215,6 +208,16 @@ def _batch_failed(error: BatchFailed) -> Problem:
         f"{len(error.not_attempted)} were not attempted. The same request may be sent again unchanged.",
         applied=len(error.applied),
         not_attempted=error.not_attempted,
+    )
+
+
+def _delete_failed(error: DeleteFailed) -> Problem:
+    return _write_failed(
+        error.cause,
+        error.failed,
+        f"{error.applied} keys were deleted, {len(error.failed)} failed (their state is unknown), "
+        f"{error.left} were not attempted. Send the same request again to delete the rest.",
+        applied=error.applied,
     )
 
 

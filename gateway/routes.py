@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from gateway import streams
 from gateway.bodies import media_type_of, open_body, read_bytes, read_form
-from gateway.http import Request, Response
+from gateway.http import Request, Response, buffered
 from gateway.problems import Problem, line
 from gateway.record import Record
 from gateway.settings import Limits, Scope
@@ -193,7 +193,7 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
         if most < 0:
             raise _answer_too_large(call.limits.answer_bytes)
         pieces.append(piece)
-    return _buffered(b"".join([*pieces, b"]}\n"]))
+    return _varying(b"".join([*pieces, b"]}\n"]))
 
 
 async def _refuse_body(call: Call, why: str) -> None:
@@ -274,12 +274,11 @@ def _is_true(query: dict[str, list[str]], name: str) -> bool:
 
 
 def _json(value: object, content_type: str = JSON) -> Response:
-    return _buffered(json.dumps(value, ensure_ascii=False).encode() + b"\n", content_type)
+    return _varying(json.dumps(value, ensure_ascii=False).encode() + b"\n", content_type)
 
 
-def _buffered(body: bytes, content_type: str = JSON) -> Response:
-    headers = [("content-type", content_type), ("content-length", str(len(body))), ("vary", "accept")]
-    return Response(200, headers, body)
+def _varying(body: bytes, content_type: str = JSON) -> Response:
+    return buffered(200, content_type, body, ("vary", "accept"))
 
 
 async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None]) -> Response:

@@ -184,8 +184,13 @@ def _entry(entry: object, number: int) -> Token:
     return Token(name, bytes.fromhex(digest), scope, allowed, prefix)
 
 
+def words(text: str) -> list[str]:
+    """The words of a list, separated by commas, spaces or both."""
+    return text.replace(",", " ").split()
+
+
 def _hosts(variable: str, config: Config) -> frozenset[str]:
-    hosts = frozenset((config(variable) or "").lower().replace(",", " ").split())
+    hosts = frozenset(words((config(variable) or "").lower()))
     if not all(map(_HOST.fullmatch, hosts)):
         raise _misconfigured(
             variable, "it must be a list of host names, such as localhost, 127.0.0.1:3000, [::1]"
@@ -210,7 +215,7 @@ def retry_seconds(config: Config) -> float:
 
 def ready_stores(config: Config) -> list[str]:
     """The labels of the stores that `/readyz` probes."""
-    return (config("ready_stores") or "default").replace(",", " ").split()
+    return words(config("ready_stores") or "default")
 
 
 def _limit(variable: str, text: str) -> int:

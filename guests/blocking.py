@@ -8,7 +8,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def run(coroutine: Coroutine[None, None, Result]) -> Result:
+def run(coroutine: Coroutine[object, None, Result]) -> Result:
     """Runs a coroutine that never waits, and returns its result.
 
     Raises:

@@ -16,7 +16,8 @@ from wit_world.imports import batch, exchange, large_value, wasi_config_store, w
 from gateway.gateway import Gateway as Core
 from gateway.http import BodyCutShort, Request, header_map
 from guests.blocking import run
-from kv_batch.wit import Wit, WitBucket, open_bucket
+from guests.wasi import WitHost
+from kv_batch.wit import Wit
 
 CHUNK_BYTES = 256 * 1024
 """The maximum size of one write of an answer's body, in bytes."""
@@ -75,16 +76,6 @@ class EmbeddedBatch:
 WIT = Wit(EmbeddedBucket, EmbeddedBatch, Err)
 
 
-class EmbeddedHost:
-    """The embedded host as a `gateway.host.Host`."""
-
-    def config(self, name: str) -> str | None:
-        return wasi_config_store.get(name)
-
-    async def open(self, label: str) -> WitBucket:
-        return await open_bucket(WIT, label)
-
-
 class EmbeddedBody:
     """The body of the current request."""
 
@@ -105,7 +96,7 @@ class EmbeddedBody:
         """Does nothing: no other request shares the instance."""
 
 
-CORE = Core(EmbeddedHost())
+CORE = Core(WitHost(WIT, wasi_config_store.get))
 
 
 class Gateway(wit_world.exports.Gateway):

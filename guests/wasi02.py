@@ -25,7 +25,6 @@ from wit_world.imports import (
 from wit_world.imports.http_types_p2 import (
     Fields,
     IncomingRequest,
-    Method_Other,
     OutgoingBody,
     OutgoingResponse,
     ResponseOutparam,
@@ -33,24 +32,15 @@ from wit_world.imports.http_types_p2 import (
 
 from gateway import linger
 from gateway.gateway import Gateway
-from gateway.http import BodyCutShort, Request, Response, base_of, header_map
+from gateway.http import BodyCutShort, Response
 from guests.blocking import run
-from kv_batch.wit import Wit, WitBucket, open_bucket
+from guests.wasi import WitHost, request_of
+from kv_batch.wit import Wit
 
 READ_BYTES = 256 * 1024
 """The maximum size of one read of a request's body."""
 
 WIT = Wit(wasi_keyvalue_store, batch, Err)
-
-
-class Wasi02Host:
-    """The host of `gateway.host`, through the interfaces of WASI 0.2."""
-
-    def config(self, name: str) -> str | None:
-        return wasi_config_store.get(name)
-
-    async def open(self, label: str) -> WitBucket:
-        return await open_bucket(WIT, label)
 
 
 class Wasi02Body:
@@ -146,7 +136,7 @@ class Answer:
             OutgoingBody.finish(self._body, None)
 
 
-GATEWAY = Gateway(Wasi02Host())
+GATEWAY = Gateway(WitHost(WIT, wasi_config_store.get))
 
 
 class IncomingHandler(wit_world.exports.IncomingHandler):
@@ -157,16 +147,12 @@ class IncomingHandler(wit_world.exports.IncomingHandler):
 
 
 async def _handle(request: IncomingRequest, response_out: ResponseOutparam) -> None:
-    method = request.method()
-    name = method.value if isinstance(method, Method_Other) else type(method).__name__[7:].upper()
-    target = request.path_with_query() or "/"
-    fields = request.headers().entries()
-    headers = header_map(fields)
-    headers.setdefault("host", request.authority() or "")  # HTTP/2 has no such header
     with request, Wasi02Body(request) as body:
-        response = await GATEWAY.handle(Request(name, target, headers, body, base_of(fields, target)))
-        await _send(Answer(response_out, response), response, name == "HEAD")
-        body.read_on(headers, linger.limits(response.status))
+        fields = request.headers().entries()
+        asked = request_of(request.method(), request.path_with_query(), fields, request.authority(), body)
+        response = await GATEWAY.handle(asked)
+        await _send(Answer(response_out, response), response, asked.method == "HEAD")
+        body.read_on(asked.headers, linger.limits(response.status))
 
 
 async def _send(answer: Answer, response: Response, head: bool) -> None:

@@ -176,8 +176,7 @@ class WitBucket:
         try:
             pairs: list[tuple[str, bytes | None]] = await self._blocking(call)
         except StoreError as error:
-            if NO_BATCH_READS.search(error.reason):
-                self._learned.batch_reads.never(self._wit.clock.now())
+            self._learn_from(error)
             raise
         return pairs
 
@@ -276,11 +275,14 @@ class WitBucket:
         try:
             self._wit.batch.get_many(bucket, [PROBE_KEY, f"{PROBE_KEY}?"])
         except self._wit.err as error:
-            # Any other error may be transient, and teaches nothing.
-            if NO_BATCH_READS.search(store_error(error.value).reason):  # type: ignore[attr-defined]
-                reads.never(self._wit.clock.now())
+            self._learn_from(store_error(error.value))  # type: ignore[attr-defined]
         else:
             reads.work = True
+
+    def _learn_from(self, error: StoreError) -> None:
+        """Learns from the error of a batch read. Only one says something: others may be transient."""
+        if NO_BATCH_READS.search(error.reason):
+            self._learned.batch_reads.never(self._wit.clock.now())
 
 
 async def _write_each(store: AsyncStore, function: str, calls: Sequence[tuple[Any, ...]]) -> None:

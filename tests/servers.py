@@ -147,7 +147,8 @@ def serving(
         host: A name of HOSTS.
         data: The directory of its store and its log.
         arguments: Further arguments of its command line.
-        manifest: The manifest.
+        manifest: The manifest; that of the host's component if none is given.
+        port: Its port; a free one if none is given.
         extra_environment: Further variables of its environment.
         variables: Variables of the component.
     """

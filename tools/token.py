@@ -18,7 +18,7 @@ import sys
 from hashlib import sha256
 
 from gateway.problems import Problem
-from gateway.settings import Access
+from gateway.settings import Access, words
 
 BYTES = 32
 """The size of the random part of a token."""
@@ -40,7 +40,7 @@ def entry(token: str, name: str, scope: str, stores: str = "", prefix: str = "")
         "scope": scope,
     }
     if stores:
-        made["stores"] = stores.replace(",", " ").split()
+        made["stores"] = words(stores)
     if prefix:
         made["prefix"] = prefix
     return made

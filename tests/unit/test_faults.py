@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
-from typing import TypeVar
 
 import pytest
 from hypothesis import given, note, settings
 
+from guests.blocking import run
 from kv_batch.batch import delete_many, get_many, set_many
 from kv_batch.bucket import BatchReads, Bucket, Learned, Limit
 from kv_batch.errors import BatchFailed, StoreError
@@ -31,18 +31,6 @@ from tests.faults.schedule import (
 )
 from tests.faults.seen import Outcome, Seen
 from tests.faults.store import FaultyBucket, FaultyStore, Refusal
-
-Result = TypeVar("Result")
-
-
-def run(coroutine: Coroutine[object, None, Result]) -> Result:
-    """Runs a coroutine that never waits, without an event loop, as the embedded guest does."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        result: Result = stop.value
-        return result
-    raise AssertionError("the contract waited for something that is no host call")
 
 
 def perform(bucket: Bucket, operation: Operation, number: int) -> Outcome:

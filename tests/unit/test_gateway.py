@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import quote
 
@@ -82,6 +83,19 @@ def ask(
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     reader = body if isinstance(body, SmallBody) else SmallBody([body])
     return asyncio.run(gateway.handle(Request(method, target, named, reader)))
+
+
+def answered(host: SmallHost, request: Request) -> Response:
+    """The answer to a request, its body read to its end."""
+
+    async def run() -> Response:
+        answer = await Gateway(host).handle(request)
+        if isinstance(answer.body, bytes):
+            return answer
+        async with aclosing(answer.body) as chunks:
+            return Response(answer.status, answer.headers, b"".join([chunk async for chunk in chunks]))
+
+    return asyncio.run(run())
 
 
 def problem(response: Response) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import NoSuchStore, StoreFailed
 from kv_batch.reading import Read
 from tests.buckets import Cosmos, DynamoDb, Refusing, Sqlite
-from tests.unit.test_gateway import SmallBody, SmallHost, ask, problem
+from tests.unit.test_gateway import SmallBody, SmallHost, answered, ask, problem
 
 
 def lines_of(pairs: dict[str, str]) -> bytes:
@@ -47,15 +47,8 @@ def send(bucket: Sqlite, operation: str, body: SmallBody | bytes, **headers: str
 def ask_all(bucket: Sqlite, method: str, target: str, body: bytes = b"", **headers: str) -> Response:
     """An answer whose body has been read to its end."""
 
-    async def run() -> Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = await Gateway(SmallHost(bucket)).handle(Request(method, target, named, SmallBody([body])))
-        if isinstance(answer.body, bytes):
-            return answer
-        async with aclosing(answer.body) as chunks:
-            return Response(answer.status, answer.headers, b"".join([chunk async for chunk in chunks]))
-
-    return asyncio.run(run())
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return answered(SmallHost(bucket), Request(method, target, named, SmallBody([body])))
 
 
 def content(answer: Response) -> bytes:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import aclosing
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -14,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.gateway import Gateway
-from gateway.http import Request, Response, header_map
+from gateway.http import Request, header_map
 from gateway.routes import ROUTES
 from tests.buckets import Sqlite
-from tests.unit.test_gateway import SmallBody, SmallHost
+from tests.unit.test_gateway import SmallBody, SmallHost, answered
 
 NDJSON = "application/x-ndjson"
 JSON = "application/json"
@@ -43,16 +40,11 @@ def send(
 ) -> tuple[int, bytes]:
     """The status and the body of the answer."""
 
-    async def run() -> tuple[int, bytes]:
-        fields = [("authorization", f"Bearer {token}".encode()), ("content-type", content_type.encode())]
-        request = Request(method, target, header_map(fields), SmallBody([body] if body else []))
-        response: Response = await Gateway(where).handle(request)
-        if isinstance(response.body, bytes):
-            return response.status, response.body
-        async with aclosing(response.body) as chunks:
-            return response.status, b"".join([chunk async for chunk in chunks])
-
-    return asyncio.run(run())
+    fields = [("authorization", f"Bearer {token}".encode()), ("content-type", content_type.encode())]
+    request = Request(method, target, header_map(fields), SmallBody([body] if body else []))
+    answer = answered(where, request)
+    assert isinstance(answer.body, bytes)
+    return answer.status, answer.body
 
 
 def stored(where: SmallHost) -> dict[str, bytes]:
@@ -196,7 +188,7 @@ def test_a_token_that_is_not_ascii_arrives_in_either_coding() -> None:
     for token in "é", "é".encode().decode("latin-1"):
         async_fields = [("authorization", f"Bearer {token}".encode("latin-1"))]
         request = Request("GET", "/v1/default/keys", header_map(async_fields), SmallBody([]))
-        assert asyncio.run(Gateway(where).handle(request)).status == 200
+        assert answered(where, request).status == 200
 
 
 GOOD: dict[str, Any] = entry("ci")

@@ -1,0 +1,52 @@
+"""What the entries share, whichever WASI their host has: the host of the gateway, and the request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gateway.http import Body, Request, base_of, header_map
+from kv_batch.wit import Wit, WitBucket, open_bucket
+
+
+class WitHost:
+    """A `gateway.host.Host` over the WIT interfaces."""
+
+    def __init__(self, wit: Wit, config: Callable[[str], str | None]) -> None:
+        """The interfaces.
+
+        Args:
+            wit: Those of `wasi:keyvalue`.
+            config: `get` of `wasi:config/store`.
+        """
+        self._wit = wit
+        self._config = config
+
+    def config(self, name: str) -> str | None:
+        return self._config(name)
+
+    async def open(self, label: str) -> WitBucket:
+        return await open_bucket(self._wit, label)
+
+
+def method_name(method: object) -> str:
+    """The name of a case of `method` of `wasi:http/types`: "GET" for `Method_Get`."""
+    other: str | None = getattr(method, "value", None)  # of Method_Other
+    return other if other is not None else type(method).__name__.removeprefix("Method_").upper()
+
+
+def request_of(
+    method: object, target: str | None, fields: list[tuple[str, bytes]], authority: str | None, body: Body
+) -> Request:
+    """The request of `wasi:http/types`, as the gateway sees it.
+
+    Args:
+        method: Its case of `method`.
+        target: Its path with the query.
+        fields: Its headers, in the order received.
+        authority: Its authority. HTTP/2 has it instead of the header `host`.
+        body: Its body.
+    """
+    target = target or "/"
+    headers = header_map(fields)
+    headers.setdefault("host", authority or "")
+    return Request(method_name(method), target, headers, body, base_of(fields, target))
