@@ -43,7 +43,7 @@ WIT := $(wildcard wit/*.wit)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz lint bindings wheel dist clean demo lock check-python
+.PHONY: help up build test fuzz lint bindings wheel dist template clean demo lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,9 @@ wheel: $(VENV)/.installed-dev ## build build/kv_batch-*.whl, the contract for ot
 
 dist: $(SERVICES) $(VENV)/.installed-dev ## write dist/: the components, their manifest snippets, the wheel and SHA256SUMS (URL=)
 	@$(VENV_PYTHON) -m tools.dist $(URL)
+
+template: $(SERVICES) ## write build/template/, a template for spin new and spin add (FOR=4.0: the Spin that runs the app)
+	@$(VENV_PYTHON) -m tools.template $(FOR)
 
 demo: $(VENV)/.installed-dev ## write, read and delete 69,000 cities, through GATEWAY=http://... or its own gateway
 	@exec $(VENV_PYTHON) -m tools.demo

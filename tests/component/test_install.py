@@ -21,8 +21,8 @@ import pytest
 from tests.backends.engines import running
 from tests.servers import ROOT, START_SECONDS, free_port, why_not
 from tests.transcripts import transcript
-from tools import dist
-from tools.components import COMPONENTS
+from tools import dist, template
+from tools.components import COMPONENTS, Component
 
 DOCUMENT = (ROOT / "docs/install.md").read_text()
 
@@ -56,7 +56,7 @@ class Shell:
 
     Attributes:
         directory: The directory that they run in.
-        root: The directory for Spin's cache and its log.
+        root: The directory for Spin's templates, its cache and its log.
         port: The port of the running app.
     """
 
@@ -137,6 +137,83 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path / "shop", tmp_path)
 
 
+def install(shell: Shell, component: Component) -> None:
+    """Installs the template with a component."""
+    template.write(shell.root / "build/template", component)
+    command = ["spin", "templates", "install", "--dir", str(shell.root / "build/template"), "--upgrade"]
+    subprocess.run(command, env=shell.environment, check=True, capture_output=True)
+
+
+def test_a_new_app(shell: Shell) -> None:
+    install(shell, template.choose("")[0])
+    shell.run(section("A new app"))
+    assert (shell.directory / "my-kv/.spin/sqlite_key_value.db").exists()
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=[each.interface for each in COMPONENTS])
+def test_an_app_that_exists(component: Component, shell: Shell) -> None:
+    install(shell, component)
+    add, (up, _), *requests = section("An app that exists")
+    shell.run([add])
+    assert 'write_token = { default = "of the shop" }' in (shell.directory / "spin.toml").read_text()
+    assert (shell.directory / "kv/kv-batch.wasm").read_bytes() == component.compiled
+    base = f"http://127.0.0.1:{shell.port}"
+    with shell.up(up):
+        shell.run(requests)
+        assert httpx.get(f"{base}/hello").text == "hello"
+        assert httpx.get(f"{base}/internal/kv/openapi.json").status_code == 200
+        assert httpx.get(f"{base}/internal/kv/v1/default?key=a").status_code == 200
+        assert httpx.get(f"{base}/v1/default?key=a").status_code == 404
+        pairs = {"pairs": [{"key": "a", "value": "2"}]}
+        assert httpx.post(f"{base}/internal/kv/v1/default/set-many", json=pairs).status_code == 403
+        token = {"authorization": "Bearer of the shop"}
+        assert httpx.get(f"{base}/internal/kv/v1/default?key=a", headers=token).status_code == 401
+
+
+def test_two_gateways_in_one_app(shell: Shell) -> None:
+    """Each has a route and tokens of its own."""
+    install(shell, COMPONENTS[0])
+    add = "spin add -t kv-batch {0} --accept-defaults --value route=/{0}"
+    shell.run([(add.format("one"), ""), (add.format("my-other"), "")])
+    with shell.up("SPIN_VARIABLE_ONE_READ_TOKEN=1 SPIN_VARIABLE_MY_OTHER_READ_TOKEN=2 spin up"):
+        statuses = {
+            (route, token): httpx.get(
+                f"http://127.0.0.1:{shell.port}/{route}/v1/default?key=a",
+                headers={"authorization": f"Bearer {token}"},
+            ).status_code
+            for route in ("one", "my-other")
+            for token in ("1", "2")
+        }
+    assert statuses == {("one", "1"): 200, ("one", "2"): 401, ("my-other", "1"): 401, ("my-other", "2"): 200}
+
+
+def test_another_store_is_served_under_its_label(shell: Shell) -> None:
+    install(shell, COMPONENTS[0])
+    (shell.directory / "stores.toml").write_text(
+        '[key_value_store.cache]\ntype = "spin"\npath = "cache.db"\n'
+    )
+    values = "--value store=cache --value anonymous=read"
+    shell.run([(f"spin new -t kv-batch my-kv --init --allow-overwrite --accept-defaults {values}", "")])
+    with shell.up("spin up --runtime-config-file stores.toml"):
+        base = f"http://127.0.0.1:{shell.port}/v1"
+        assert httpx.get(f"{base}/cache?key=a").json() == {"pairs": [{"key": "a", "value": None}]}
+        assert httpx.get(f"{base}/default?key=a").status_code in {403, 404}
+
+
+@pytest.mark.parametrize(
+    "value", ['route=/a"b', "route=kv", "store=Default", "store=a b", "anonymous=write", "unknown=1"]
+)
+def test_a_value_that_no_manifest_can_have_is_refused(value: str, shell: Shell) -> None:
+    install(shell, COMPONENTS[0])
+    command = ["spin", "add", "-t", "kv-batch", "kv", "--accept-defaults", "--value", value]
+    done = subprocess.run(
+        command, cwd=shell.directory, env=shell.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "invalid according to the template" in done.stderr
+    assert (shell.directory / "spin.toml").read_text() == SHOP
+
+
 def test_the_files_of_a_release(shell: Shell) -> None:
     dist.write(shell.root / "dist")
     shell.run(section("From the files of a release"))
@@ -148,16 +225,8 @@ def test_a_component_is_downloaded_from_its_address(shell: Shell) -> None:
     dist.write(files, f"http://127.0.0.1:{port}")
     with (shell.directory / "spin.toml").open("a") as manifest:
         manifest.write((files / f"{dist.name(COMPONENTS[0])}.toml").read_text())
-    server = [
-        sys.executable,
-        "-m",
-        "http.server",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--directory",
-        str(files),
-    ]
+    server = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    server += ["--directory", str(files)]
     with (
         running(server, port, shell.root / "server.log"),
         shell.up(f"spin up --cache-dir {shell.root / 'cache'}"),

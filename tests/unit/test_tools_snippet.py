@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import Any
 
-from tools import dist
+import pytest
+
+from tools import dist, template
 from tools.components import COMPONENTS
 from tools.snippet import MANIFEST, Placement, app_variables, component_tables, settings
 from tools.up.host import ROOT
@@ -77,3 +80,21 @@ def test_a_published_component_is_named_by_its_address_and_digest() -> None:
 def test_the_names_have_the_version_of_the_project() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert dist.name(COMPONENTS[0]) == f"kv-batch-{version}-wasi-http-0.3.0"
+
+
+def test_braces_of_spin_are_escaped_for_liquid() -> None:
+    escaped = "{% raw %}{{{% endraw %} token {% raw %}}}{% endraw %}"
+    assert template.liquid('<<name>> = "{{ token }}"') == '{{name}} = "' + escaped + '"'
+
+
+def test_the_template_takes_the_component_for_the_spin_that_is_named() -> None:
+    assert [template.choose(spin)[0] for spin in ("4.1", "4.0", "3.0")] == list(COMPONENTS)
+
+
+def test_without_spin_the_template_takes_the_component_of_every_spin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    component, why = template.choose("")
+    assert component == COMPONENTS[-1]
+    assert why == "it runs on every Spin from 3.0 on; there is no spin on PATH"
