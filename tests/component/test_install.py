@@ -1,4 +1,4 @@
-"""The ways into an app, as docs/install.md shows them: with a real `spin`."""
+"""The ways into an app, as docs/install.md shows them: with a real `spin`, and a registry on the loopback."""
 
 from __future__ import annotations
 
@@ -43,6 +43,9 @@ static_response = { body = "hello" }
 """
 """An app with a route and a variable of its own."""
 
+OCI = "registry.example"
+"""The registry in the document. The tests replace it."""
+
 
 def section(title: str) -> list[tuple[str, str]]:
     """The commands under a heading of the document, each with its output."""
@@ -57,11 +60,13 @@ class Shell:
     Attributes:
         directory: The directory that they run in.
         root: The directory for Spin's templates, its cache and its log.
+        registry: The address of the registry that stands for the one in the document.
         port: The port of the running app.
     """
 
     directory: Path
     root: Path
+    registry: str = ""
     port: int = field(default_factory=free_port)
 
     @property
@@ -87,11 +92,16 @@ class Shell:
                     check=False,
                 )
                 assert done.returncode == 0, (command, done.stdout, done.stderr)
-                assert (command, done.stdout) == (command, output)
+                if "registry push" not in command:  # it prints a digest
+                    assert (command, done.stdout) == (command, output)
 
     def here(self, command: str) -> str:
         """A command of the document, for this test."""
-        return command.replace("curl ", "curl -sS ").replace("127.0.0.1:3000", f"127.0.0.1:{self.port}")
+        command = command.replace("curl ", "curl -sS ").replace("127.0.0.1:3000", f"127.0.0.1:{self.port}")
+        if OCI in command:
+            command = command.replace(OCI, self.registry)
+            command += f" --insecure --cache-dir {self.root / 'registry-cache'}"
+        return command
 
     @contextmanager
     def up(self, command: str) -> Iterator[None]:
@@ -135,6 +145,22 @@ def shell(tmp_path: Path) -> Shell:
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/spin.toml").write_text(SHOP)
     return Shell(tmp_path / "shop", tmp_path)
+
+
+@pytest.fixture
+def shell_with_registry(shell: Shell) -> Iterator[Shell]:
+    """The shell, with an OCI registry on the loopback."""
+    if shutil.which("docker-registry") is None:
+        pytest.skip("no docker-registry on PATH")
+    port = free_port()
+    config = shell.root / "registry.yml"
+    config.write_text(
+        f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {shell.root / 'registry'}\n"
+        f"http:\n  addr: 127.0.0.1:{port}\n"
+    )
+    with running(["docker-registry", "serve", str(config)], port, shell.root / "registry.log"):
+        shell.registry = f"127.0.0.1:{port}"
+        yield shell
 
 
 def install(shell: Shell, component: Component) -> None:
@@ -233,6 +259,29 @@ def test_a_component_is_downloaded_from_its_address(shell: Shell) -> None:
     ):
         assert httpx.get(f"http://127.0.0.1:{shell.port}/kv/v1/default?key=a").status_code == 401
     assert ".wasm HTTP" in (shell.root / "server.log").read_text()
+
+
+def test_an_app_goes_through_a_registry(shell_with_registry: Shell) -> None:
+    shell = shell_with_registry
+    dist.write(shell.root / "dist")
+    shell.run(section("From the files of a release")[:3])
+    push, *steps = section("Through an OCI registry")
+    shell.run([push])
+    # From here on, only the registry has the app.
+    shutil.rmtree(shell.directory)
+    shell.directory.mkdir()
+    shell.run(steps)
+    assert list((shell.directory / "data").glob("*.db"))
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=[each.interface for each in COMPONENTS])
+def test_the_manifests_of_this_project_go_through_a_registry(
+    component: Component, shell_with_registry: Shell
+) -> None:
+    shell = shell_with_registry
+    shell.run([(f"spin registry push --from {ROOT / component.manifest} {OCI}/kv-batch:1", "")])
+    with shell.up(f"spin up --from {OCI}/kv-batch:1"):
+        assert httpx.get(f"http://127.0.0.1:{shell.port}/v1/default?key=a").status_code == 401
 
 
 # Without spin
