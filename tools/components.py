@@ -13,36 +13,36 @@ from tools.up.host import ROOT
 
 @dataclass(frozen=True)
 class Component:
-    """One of the components that the source is compiled to.
+    """A component for Spin, built from the same sources as the others.
 
     Attributes:
-        file: Its file in `build/`.
-        interface: The version of the `wasi:http` interface that it exports.
-        spin: The first version of Spin that runs it.
-        manifest: The manifest with it, relative to the project.
+        interface: The HTTP interface that it exports.
+        oldest: The first Spin that has this interface.
+        file: Its file, relative to the project: a target of the Makefile.
+        manifest: The manifest that names it.
     """
 
-    file: str
     interface: str
-    spin: tuple[int, int]
+    oldest: tuple[int, int]
+    file: str
     manifest: str
-
-    @property
-    def compiled(self) -> bytes:
-        """The bytes of the component.
-
-        Raises:
-            FileNotFoundError: it has not been compiled (`make build`).
-        """
-        return (ROOT / "build" / self.file).read_bytes()
 
 
 COMPONENTS = (
-    Component("kv-batch.wasm", "0.3.0", (4, 1), "spin.toml"),
-    Component("kv-batch-0.3-rc.wasm", "0.3.0-rc-2026-03-15", (4, 0), "deploy/spin-4.0.toml"),
-    Component("kv-batch-0.2.wasm", "0.2.0", (3, 0), "deploy/spin-3.toml"),
+    Component("wasi:http@0.3.0", (4, 1), "build/kv-batch.wasm", "spin.toml"),
+    Component("wasi:http@0.3.0-rc-2026-03-15", (4, 0), "build/kv-batch-0.3-rc.wasm", "deploy/spin-4.0.toml"),
+    Component("wasi:http@0.2.0", (3, 0), "build/kv-batch-0.2.wasm", "deploy/spin-3.toml"),
 )
-"""The newest first."""
+"""The components, newest first."""
+
+
+def compiled(component: Component) -> bytes:
+    """The bytes of a component.
+
+    Raises:
+        FileNotFoundError: it has not been compiled (`make build`).
+    """
+    return (ROOT / component.file).read_bytes()
 
 
 class NoComponent(Exception):
@@ -63,6 +63,6 @@ def component_for(spin: str) -> Component:
         raise NoComponent(f"{spin!r} is not a version of Spin: use a version such as 4.0")
     version = int(match[1]), int(match[2])
     for component in COMPONENTS:
-        if version >= component.spin:
+        if version >= component.oldest:
             return component
     raise NoComponent(f"Spin {spin} is too old: kv-batch needs Spin 3.0 or later")

@@ -22,7 +22,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.components import COMPONENTS, Component
+from tools.components import COMPONENTS, Component, compiled
 from tools.snippet import MANIFEST, Placement, app_variables, component_tables, quoted
 from tools.up.host import ROOT
 
@@ -47,10 +47,10 @@ def write(directory: Path, url: str = "") -> list[Path]:
         FileNotFoundError: a component has not been compiled.
         CalledProcessError: the wheel could not be built.
     """
-    compiled = {each: each.compiled for each in COMPONENTS}
+    components = {each: compiled(each) for each in COMPONENTS}
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
-    for each, data in compiled.items():
+    for each, data in components.items():
         (directory / f"{name(each)}.wasm").write_bytes(data)
         text = snippet(each, hashlib.sha256(data).hexdigest(), url)
         (directory / f"{name(each)}.toml").write_text(text, encoding="utf-8")
@@ -69,7 +69,7 @@ def version() -> str:
 
 def name(of: Component) -> str:
     """The name of a component's files in `dist/`, without the suffix."""
-    return f"kv-batch-{version()}-wasi-http-{of.interface}"
+    return f"kv-batch-{version()}-{of.interface.replace(':', '-').replace('@', '-')}"
 
 
 def snippet(of: Component, digest: str, url: str = "") -> str:
@@ -85,7 +85,7 @@ def snippet(of: Component, digest: str, url: str = "") -> str:
     if url:
         address = quoted(f"{url.rstrip('/')}/{file}")
         source = f"{{ url = {address}, digest = {quoted(f'sha256:{digest}')} }}"
-    spin = ".".join(map(str, of.spin))
+    spin = ".".join(map(str, of.oldest))
     head = f"# kv-batch {version()} for Spin {spin} or later. Append this to the spin.toml of an app."
     placement = Placement("kv-batch", source, "/kv/...", prefix="kv_batch_")
     # A table for each: the app may have a table [variables] already.

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tools.components import COMPONENTS, Component, NoComponent, component_for
+from tools.components import COMPONENTS, Component, NoComponent, compiled, component_for
 from tools.snippet import Placement, Variable, app_variables, component_tables, quoted
 from tools.up.host import ROOT, find_spin
 
@@ -96,7 +96,7 @@ def write(directory: Path, component: Component) -> None:
     Raises:
         FileNotFoundError: the component has not been compiled.
     """
-    compiled = component.compiled
+    data = compiled(component)
     shutil.rmtree(directory, ignore_errors=True)
     root = directory / "templates" / "kv-batch"
     texts = {
@@ -110,7 +110,7 @@ def write(directory: Path, component: Component) -> None:
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    (root / "content" / FILE).write_bytes(compiled)
+    (root / "content" / FILE).write_bytes(data)
 
 
 def declared(placement: Placement) -> str:

@@ -22,7 +22,7 @@ from tests.backends.engines import running
 from tests.servers import ROOT, START_SECONDS, free_port, why_not
 from tests.transcripts import transcript
 from tools import dist, template
-from tools.components import COMPONENTS, Component
+from tools.components import COMPONENTS, Component, compiled, component_for
 
 DOCUMENT = (ROOT / "docs/install.md").read_text()
 
@@ -62,17 +62,19 @@ class Shell:
         root: The directory for Spin's templates, its cache and its log.
         registry: The address of the registry that stands for the one in the document.
         port: The port of the running app.
+        path: The value of PATH.
     """
 
     directory: Path
     root: Path
     registry: str = ""
     port: int = field(default_factory=free_port)
+    path: str = os.environ.get("PATH", os.defpath)
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SPIN_")}
-        return {**kept, "SPIN_DATA_DIR": str(self.root / "spin")}
+        return {**kept, "PATH": self.path, "SPIN_DATA_DIR": str(self.root / "spin")}
 
     def run(self, steps: list[tuple[str, str]]) -> None:
         """Runs commands, and compares what they print. `spin up` runs until the last one has ended."""
@@ -182,7 +184,7 @@ def test_an_app_that_exists(component: Component, shell: Shell) -> None:
     add, (up, _), *requests = section("An app that exists")
     shell.run([add])
     assert 'write_token = { default = "of the shop" }' in (shell.directory / "spin.toml").read_text()
-    assert (shell.directory / "kv/kv-batch.wasm").read_bytes() == component.compiled
+    assert (shell.directory / "kv/kv-batch.wasm").read_bytes() == compiled(component)
     base = f"http://127.0.0.1:{shell.port}"
     with shell.up(up):
         shell.run(requests)
@@ -194,6 +196,19 @@ def test_an_app_that_exists(component: Component, shell: Shell) -> None:
         assert httpx.post(f"{base}/internal/kv/v1/default/set-many", json=pairs).status_code == 403
         token = {"authorization": "Bearer of the shop"}
         assert httpx.get(f"{base}/internal/kv/v1/default?key=a", headers=token).status_code == 401
+
+
+@pytest.mark.parametrize(("variable", "version"), [("SPIN_4_0", "4.0"), ("SPIN_3", "3.0")])
+def test_the_template_on_an_older_spin(variable: str, version: str, shell: Shell) -> None:
+    """With the component for this Spin."""
+    if variable not in os.environ:
+        pytest.skip(f"{variable} names no spin {version}")
+    (shell.root / "older").mkdir()
+    (shell.root / "older/spin").symlink_to(os.environ[variable])
+    shell.path = f"{shell.root / 'older'}{os.pathsep}{shell.path}"
+    install(shell, component_for(version))
+    shell.run(section("A new app"))
+    shell.run(section("An app that exists"))
 
 
 def test_two_gateways_in_one_app(shell: Shell) -> None:
@@ -299,7 +314,7 @@ def test_the_checksums_name_every_file(tmp_path: Path) -> None:
     named = {line.split("  ")[1] for line in (tmp_path / "SHA256SUMS").read_text().splitlines()}
     assert named | {"SHA256SUMS"} == {file.name for file in files}
     components = [file for file in files if file.suffix == ".wasm"]
-    assert {file.read_bytes() for file in components} == {each.compiled for each in COMPONENTS}
+    assert {file.read_bytes() for file in components} == {compiled(each) for each in COMPONENTS}
     (wheel,) = (file for file in files if file.suffix == ".whl")
     with zipfile.ZipFile(wheel) as archive:
         assert "kv_batch/batch.py" in archive.namelist()

@@ -25,7 +25,7 @@ from tools.up.host import ROOT
     ],
 )
 def test_each_spin_has_its_component(spin: str, interface: str) -> None:
-    assert component_for(spin).interface == interface
+    assert component_for(spin).interface == f"wasi:http@{interface}"
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,13 @@ def test_another_text_is_refused(spin: str, reason: str) -> None:
 
 def test_the_table_is_that_of_the_makefile_the_world_and_the_manifests() -> None:
     makefile, world = ((ROOT / name).read_text() for name in ("Makefile", "wit/world.wit"))
-    assert f"SERVICES := {' '.join(f'build/{each.file}' for each in COMPONENTS)}\n" in makefile
+    assert f"SERVICES := {' '.join(each.file for each in COMPONENTS)}\n" in makefile
     exported = re.findall(r"export wasi:http/[\w-]+@(.+);", world)
-    assert exported == [each.interface for each in COMPONENTS]
+    assert [f"wasi:http@{version}" for version in exported] == [each.interface for each in COMPONENTS]
     for each in COMPONENTS:
         file = ROOT / each.manifest
         source = tomllib.loads(file.read_text())["component"]["kv-batch"]["source"]
-        assert (file.parent / source).resolve() == ROOT / "build" / each.file
+        assert (file.parent / source).resolve() == ROOT / each.file
 
 
 def test_the_manifests_differ_only_in_the_component() -> None:
