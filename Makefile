@@ -43,7 +43,7 @@ WIT := $(wildcard wit/*.wit)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz lint bindings wheel clean demo token lock check-python
+.PHONY: help up build test fuzz lint bindings wheel dist template clean demo token lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -78,6 +78,12 @@ wheel: $(VENV)/.installed-dev ## build build/kv_batch-*.whl, the contract for ot
 	@mkdir -p build
 	$(VENV_PYTHON) -m flit_core.wheel --outdir build
 
+dist: $(SERVICES) $(VENV)/.installed-dev ## write dist/: the components, their manifest snippets, the wheel and SHA256SUMS (URL=)
+	@$(VENV_PYTHON) -m tools.dist $(URL)
+
+template: $(SERVICES) ## write build/template/, a template for spin new and spin add (FOR=4.0: the Spin that runs the app)
+	@$(VENV_PYTHON) -m tools.template $(FOR)
+
 demo: $(VENV)/.installed-dev ## write, read and delete 69,000 cities, through GATEWAY=http://... or its own gateway
 	@exec $(VENV_PYTHON) -m tools.demo
 
@@ -93,7 +99,7 @@ lock: $(VENV)/.installed-dev ## write requirements*.lock from requirements*.in
 		--custom-compile-command 'make lock' -c requirements.lock requirements-dev.in -o requirements-dev.lock
 
 clean: ## remove everything built, installed and cached; the data (.spin) stays
-	rm -rf build $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -path ./.git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are written last: an installation that was interrupted is repeated.

@@ -23,7 +23,8 @@ from statistics import median
 
 from bench.files import fetch, machine, must_equal, send, write
 from kv_batch.bucket import MOST_KEYS
-from tests.servers import ROOT, serving
+from tests.servers import serving
+from tools.components import ROOT
 
 MANIFEST = """
 spin_manifest_version = 2

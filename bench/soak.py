@@ -32,8 +32,9 @@ from typing import Any
 import httpx
 
 from bench.files import machine, resident
-from tests.servers import ROOT, Server, free_port, serving
+from tests.servers import Server, free_port, serving
 from tests.wire import value_of, wire_pair
+from tools.components import ROOT
 
 CLIENTS = 32
 KEYS = 200

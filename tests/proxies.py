@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import ROOT, free_port
+from tests.servers import free_port
+from tools.components import ROOT
 
 PROXIES = {"nginx": "nginx.conf", "caddy": "Caddyfile"}
 """The name of each program, and its file in `deploy/`."""

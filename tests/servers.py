@@ -15,9 +15,8 @@ from pathlib import Path
 
 import httpx
 
-from tools.up.host import COMPONENTS, SPIN_OPTIONS, Component, find_spin
-
-ROOT = Path(__file__).resolve().parent.parent
+from tools.components import COMPONENTS, ROOT, SPIN_OPTIONS, Component
+from tools.up.host import find_spin
 
 _NEWEST, _CANDIDATE, _OLDEST = COMPONENTS
 

@@ -34,9 +34,10 @@ import httpx
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tools.components import ROOT
 from tools.up.access import ANONYMOUS
 from tools.up.errors import CannotServe
-from tools.up.host import ROOT, build
+from tools.up.host import build
 from tools.up.plan import plan
 
 BATCH = 1_000

@@ -12,8 +12,8 @@ from tests.backends.behind_spin import SEEN, Backend, spin_over
 from tests.backends.contract import RIGHT, Gateway, Raw
 from tests.backends.engines import ENGINES, why_not
 from tests.backends.network import why_not as why_no_network
-from tests.servers import ROOT
 from tests.servers import why_not as why_no_host
+from tools.components import ROOT
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.servers import ROOT, free_port
+from tests.servers import free_port
+from tools.components import ROOT
 
 START_SECONDS = 30
 """Timeout in seconds for an engine to listen."""

@@ -18,8 +18,9 @@ import httpx
 
 from tests.backends.engines import Engine, running
 from tests.backends.engines import why_not as why_no_engine
-from tests.servers import ROOT, free_port
+from tests.servers import free_port
 from tests.servers import why_not as why_no_host
+from tools.components import ROOT
 
 VERSION = "2.5.0"
 MODULE = f"github.com/Shopify/toxiproxy/v2/cmd/server@v{VERSION}"

@@ -12,8 +12,8 @@ import pytest
 from tests.backends.behind_spin import spin_over
 from tests.backends.contract import Gateway, numbered
 from tests.backends.engines import Engine, moto, redis, why_not
-from tests.servers import ROOT
 from tests.servers import why_not as why_no_host
+from tools.components import ROOT
 
 
 @pytest.fixture(autouse=True)

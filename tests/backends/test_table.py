@@ -10,7 +10,7 @@ import os
 import pytest
 
 from tests.backends.behind_spin import seen_whole, table
-from tests.servers import ROOT
+from tools.components import ROOT
 
 START = "<!-- made by tests/backends: KV_BATCH_WRITE_TABLE=1 make test -->\n"
 END = "<!-- end of what is made -->\n"

@@ -18,7 +18,7 @@ from tests.faults.model import Model
 from tests.faults.schedule import BUSY, RESET, STRANGER, Operation, Schedule, schedules
 from tests.faults.seen import Outcome, Seen
 from tests.faults.store import FaultyStore
-from tests.servers import ROOT
+from tools.components import ROOT
 
 
 class FaultyStores:

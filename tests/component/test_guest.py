@@ -16,7 +16,8 @@ import pytest
 from embedded.component import Component
 from embedded.store import FILE, Database, SqliteBucket
 from tests.exchanges import Exchange
-from tests.servers import ROOT, serving, why_not
+from tests.servers import serving, why_not
+from tools.components import ROOT
 
 COMPONENTIZE = [sys.executable, "-c", "import sys, componentize_py; sys.exit(componentize_py.script())"]
 

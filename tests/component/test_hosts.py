@@ -19,7 +19,8 @@ from embedded.component import REQUESTS, Component
 from embedded.imports import ClientGone
 from embedded.store import Database, SqliteBucket
 from tests.exchanges import Exchange
-from tests.servers import ROOT, command, free_port, serving, why_not
+from tests.servers import command, free_port, serving, why_not
+from tools.components import ROOT
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import ROOT, SPINS, Server, serving
+from tests.servers import SPINS, Server, serving
+from tools.components import ROOT
 
 APP = """\
 [[trigger.http]]

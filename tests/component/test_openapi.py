@@ -15,7 +15,8 @@ import pytest
 
 from gateway.openapi import DOCUMENT
 from tests.conftest import FIGURES
-from tests.servers import ROOT, Server, serving
+from tests.servers import Server, serving
+from tools.components import ROOT
 
 HERE = Path(__file__).parent / "openapi"
 

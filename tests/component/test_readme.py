@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,17 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.servers import ROOT, Server, serving
-
-
-def transcript(text: str) -> list[tuple[str, str]]:
-    """The commands of the console blocks, in order, each with what is printed under it."""
-    steps: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        for step in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = step.partition("\n")
-            steps.append((command, output))
-    return steps
+from tests.servers import Server, serving
+from tests.transcripts import transcript
+from tools.components import ROOT
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.components import COMPONENTS, ROOT, Component
 from tools.up.access import (
     ALLOWED_HOSTS,
     ANONYMOUS,
@@ -23,7 +24,7 @@ from tools.up.access import (
 )
 from tools.up.data import ensure_directory
 from tools.up.errors import CannotServe
-from tools.up.host import COMPONENTS, ROOT, Component, Spin, choose_host, find_spin
+from tools.up.host import Spin, choose_host, find_spin
 from tools.up.listen import Listen, ensure_free, parse_listen
 from tools.up.plan import example
 

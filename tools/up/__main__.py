@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from tools.components import ROOT
 from tools.up.errors import CannotServe
-from tools.up.host import ROOT, build
+from tools.up.host import build
 from tools.up.plan import plan
 
 

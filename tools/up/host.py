@@ -9,56 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.components import ROOT, Component, NoComponent, component_for
 from tools.up.errors import CannotServe
 from tools.up.listen import Listen
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-"""The project's directory. Hosts run in it, and the paths of components are relative to it."""
-
-OLDEST_SPIN = (3, 0)
-"""The first Spin with `wasi:keyvalue/batch`."""
-
 SPIN_INSTALL = "https://spinframework.dev/v4/install"
 
-SPIN_OPTIONS = ("--max-instance-reuse-count", "10000")
-"""By default Spin replaces an instance after 128 requests. That costs speed, and memory while a store is
-unreachable (docs/decisions/0010-instances.md)."""
-
-
 EMBEDDED_COMPONENT = "build/embedded.wasm"
-
-
-@dataclass(frozen=True)
-class Component:
-    """A component for Spin, built from the same sources as the others.
-
-    Attributes:
-        interface: The HTTP interface that it exports.
-        oldest: The first Spin that has this interface.
-        file: Its file, relative to the project: a target of the Makefile.
-        manifest: The manifest that names it.
-        options: The options of `spin up` that go with it.
-    """
-
-    interface: str
-    oldest: tuple[int, int]
-    file: str
-    manifest: str
-    options: tuple[str, ...] = ()
-
-
-COMPONENTS = (
-    Component("wasi:http@0.3.0", (4, 1), "build/kv-batch.wasm", "spin.toml", SPIN_OPTIONS),
-    Component(
-        "wasi:http@0.3.0-rc-2026-03-15",
-        (4, 0),
-        "build/kv-batch-0.3-rc.wasm",
-        "deploy/spin-4.0.toml",
-        SPIN_OPTIONS,
-    ),
-    Component("wasi:http@0.2.0", OLDEST_SPIN, "build/kv-batch-0.2.wasm", "deploy/spin-3.toml"),
-)
-"""The components, best first. Spin 4.1 runs all of them."""
 
 
 @dataclass(frozen=True)
@@ -111,18 +68,18 @@ def find_spin(path: str | None) -> Spin:
 
 
 def parse_spin_version(answer: str) -> tuple[str | None, Component | None]:
-    """Parse the output of `spin --version`.
-
-    A pre-release counts as its release: `spin 4.1.0-pre0 (94a8fc8a 2026-08-21)` is 4.1.
+    """Parse the output of `spin --version`, such as `spin 4.1.0-pre0 (94a8fc8a 2026-08-21)`.
 
     Returns:
         The version, and the best component that it can run; None for what there is not.
     """
-    match = re.match(r"spin ((\d+)\.(\d+)\S*)", answer)
+    match = re.match(r"spin (\d+\.\d+\S*)", answer)
     if match is None:
         return None, None
-    version = int(match[2]), int(match[3])
-    return match[1], next((each for each in COMPONENTS if version >= each.oldest), None)
+    try:
+        return match[1], component_for(match[1])
+    except NoComponent:
+        return match[1], None
 
 
 def choose_host(asked: str, spin: Spin) -> tuple[str, str]:

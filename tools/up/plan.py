@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.components import ROOT
 from tools.up.access import (
     ALLOWED_HOSTS,
     ANONYMOUS,
@@ -16,7 +17,7 @@ from tools.up.access import (
     with_dotenv,
 )
 from tools.up.data import DEFAULT_DATA, ensure_directory, where_data_lies
-from tools.up.host import ROOT, choose_host, command_line, component_file, find_spin
+from tools.up.host import choose_host, command_line, component_file, find_spin
 from tools.up.listen import DEFAULT_LISTEN, Listen, ensure_free, parse_listen
 
 EXAMPLE_BODY = '{"pairs": [{"key": "greeting", "value": "hello"}]}'
