@@ -63,9 +63,8 @@ def test_what_belongs_together_agrees(manifest: Path) -> None:
     # No secret is written in a manifest, and `python -m bench.pod_memory` measures with these limits.
     assert {name for name, each in given.items() if "valueFrom" in each} == {"read_token", "write_token"}
     assert {name: each["value"] for name, each in given.items() if "value" in each} == SETTINGS
-    memory = spec["resources"]
-    assert bytes_of(memory["requests"]["memory"]) <= bytes_of(spec["invocationLimits"]["memory"])
-    assert bytes_of(spec["invocationLimits"]["memory"]) <= bytes_of(memory["limits"]["memory"])
+    instance, pod = spec["invocationLimits"]["memory"], spec["resources"]
+    assert bytes_of(instance) <= bytes_of(pod["requests"]["memory"]) <= bytes_of(pod["limits"]["memory"])
 
 
 MISTAKES: dict[str, Callable[[dict[str, Any]], object]] = {
