@@ -90,7 +90,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name, receiver() as received:
         environment = received.environment | {"RUST_LOG": "spin_core=warn"}
         with serving(
-            "spin", Path(name), *limit, manifest=manifest, extra_environment=environment, **LIMITS
+            "spin", Path(name), *limit, manifest=manifest, port=0, extra_environment=environment, **LIMITS
         ) as server:
             memory = Memory(received)
             memory.of_next()  # the request that found out that the server is up

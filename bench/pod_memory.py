@@ -48,7 +48,7 @@ def many_pairs(manifest: str, place: Path) -> None:
         config.write_text(engine.runtime_config)
         options = ("--runtime-config-file", str(config))
         with serving(
-            "spin", place / "redis", *options, manifest=manifest, extra_environment={}, **SETTINGS
+            "spin", place / "redis", *options, manifest=manifest, port=0, extra_environment={}, **SETTINGS
         ) as server:
             tell("idle", server)
             file, out = place / "in.ndjson", place / "out.ndjson"
@@ -62,7 +62,9 @@ def worst_requests(manifest: str, place: Path) -> int:
     """The worst requests over SQLite. Returns the number of kinds that had wrong answers."""
     wrong = 0
     with (
-        serving("spin", place / "sqlite", manifest=manifest, extra_environment={}, **SETTINGS) as server,
+        serving(
+            "spin", place / "sqlite", manifest=manifest, port=0, extra_environment={}, **SETTINGS
+        ) as server,
         ThreadPoolExecutor(AT_ONCE) as threads,
     ):
         for case in cases():

@@ -100,8 +100,8 @@ def pod(name: str, engine: Engine, data: Path, stack: ExitStack) -> str:
     """Runs Spin as a pod of a SpinApp in `deploy/kubernetes`. Returns its URL.
 
     It gets what the operator makes of the SpinApp (internal/runtimeconfig and internal/controller of
-    github.com/spinframework/spin-operator): each option of a store as a string in runtime-config.toml, and each
-    variable in the environment.
+    github.com/spinframework/spin-operator): each option of a store as a string in runtime-config.toml, and
+    each variable in the environment.
     """
     spec: dict[str, Any] = next(yaml.safe_load_all(deployed(f"kubernetes/{name}.yaml")))["spec"]
     config = engine.runtime_config
