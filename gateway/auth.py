@@ -67,8 +67,9 @@ def authenticate(headers: Mapping[str, str], access: Access) -> Caller:
         if access.read_token or access.write_token or access.tokens:
             raise _unauthorized("Send one: authorization: Bearer TOKEN.", [])
         raise _unauthorized(
-            "This gateway has no token configured, so it refuses every request. Its operator must set "
-            "write_token, read_token or tokens, for example with SPIN_VARIABLE_WRITE_TOKEN.",
+            "This gateway has no token configured, so it refuses every request. Its operator must set the "
+            "component's variable write_token, read_token or tokens: SPIN_VARIABLE_WRITE_TOKEN, or with the "
+            "prefix of the app's variables SPIN_VARIABLE_PREFIX_WRITE_TOKEN.",
             [],
         )
     scheme, _, token = authorization.strip(_BLANKS).partition(" ")
