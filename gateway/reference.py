@@ -27,6 +27,25 @@ _STYLE: Final = Path(__file__).with_name("reference.css").read_text(encoding="ut
 _LONG = 110
 """Examples of more characters are indented."""
 
+_PLACE = ("pointer", "line", "applied", "failed", "resume_line")
+"""Of these a JSON body or a form has `pointer`, and NDJSON has the others."""
+
+_REPORT = ("applied", "failed", "not_attempted", "resume_line")
+
+MEMBERS: Final[dict[str, tuple[str, ...]]] = {
+    "malformed-body": _PLACE,
+    "malformed-query": ("parameter",),
+    "invalid-key": ("parameter", *_PLACE),
+    "invalid-value": _PLACE,
+    "forbidden": ("parameter", *_PLACE),
+    "too-large": ("limit", "actual", "parameter", *_PLACE),
+    "misconfigured": ("variable",),
+    "internal-error": ("request_id",),
+    "store-failed": _REPORT,
+    "store-busy": _REPORT,
+}
+"""The members that a problem may have beside those of every problem. Which it has depends on the request."""
+
 _STANDARD = ("type", "title", "status", "detail")
 """The members of every problem."""
 
@@ -116,7 +135,7 @@ def _operation(
     name = escape(operation["operationId"])
     url = ADDRESS + base + path.replace("{store}", "default") + _query(parameters)
     lines = "".join(
-        f"<p>{_KINDS.get(media_type, '')}</p>{_code(line, f'curl line of {method} {path}', 'curl')}"
+        _KINDS[media_type] + _code(line, f"curl line of {method} {path} {media_type}", "curl")
         for media_type, line in curls(method, url, operation, document)
     )
     answers, problems = [], []
@@ -139,7 +158,7 @@ def _operation(
         for each in parameters
     ]
     codes = "".join(
-        f'<li>{status} <a href="#{code}"><code>{code}</code></a>{_members(code, document)}</li>'
+        f'<li>{status} <a href="#{code}"><code>{code}</code></a>{_members(code)}</li>'
         for status, code in problems
     )
     return f"""<section aria-labelledby="{name}">
@@ -155,9 +174,9 @@ def _operation(
 
 
 _KINDS: Final = {
-    JSON: "As JSON:",
-    NDJSON: "As lines (NDJSON) of any length; <code>-T FILE</code> sends a file:",
-    FORM: "As a form; <code>-F KEY=@FILE</code> sends a file as a value:",
+    JSON: "<p>As JSON:</p>",
+    NDJSON: "<p>As lines (NDJSON) of any length; <code>-T FILE</code> sends a file:</p>",
+    FORM: "<p>As a form; <code>-F KEY=@FILE</code> sends a file as a value:</p>",
     "": "",
 }
 """What is said above a curl line, by the media type of its body."""
@@ -170,8 +189,7 @@ def _problem(document: Json, code: str) -> str:
     rows = [
         f'<th scope="row"><code>{name}</code></th><td>{properties[name]["type"]}</td>'
         f"<td>{_prose(properties[name]['description'])}</td>"
-        for name in example
-        if name not in _STANDARD
+        for name in MEMBERS.get(code, ())
     ]
     return f"""<section aria-labelledby="{code}">
 <h3 id="{code}">{status} <code>{code}</code></h3>
@@ -182,9 +200,10 @@ def _problem(document: Json, code: str) -> str:
 """
 
 
-def _members(code: str, document: Json) -> str:
-    names = [name for name in _example(document, code) if name not in _STANDARD]
-    return f": {', '.join(f'<code>{name}</code>' for name in names)}" if names else ""
+def _members(code: str) -> str:
+    """The members of a problem, for a list."""
+    names = ", ".join(f"<code>{name}</code>" for name in MEMBERS.get(code, ()))
+    return f": {names}" if names else ""
 
 
 def _example(document: Json, code: str) -> Json:

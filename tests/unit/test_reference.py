@@ -13,7 +13,7 @@ import pytest
 
 from gateway.openapi import DOCUMENT
 from gateway.problems import PROBLEMS
-from gateway.reference import curls, html, page
+from gateway.reference import MEMBERS, curls, html, page
 from tests.unit.test_gateway import SmallHost, ask
 
 HTML = html(DOCUMENT)
@@ -73,9 +73,20 @@ def test_a_problem_has_its_members(code: str) -> None:
     example = DOCUMENT["components"]["responses"][str(status)]["content"]["application/problem+json"]
     text = section(code)
     assert title in unescape(text)
-    for member in example["examples"][code]["value"]:
-        assert (f"<code>{member}</code>" in text) is (member not in {"type", "title", "status", "detail"})
-        assert f'"{member}"' in unescape(text)
+    standard = {"type", "title", "status", "detail"}
+    shown = set(example["examples"][code]["value"]) - standard
+    assert shown <= set(MEMBERS.get(code, ()))
+    assert set(re.findall(r'<th scope="row"><code>(\w+)</code>', text)) == set(MEMBERS.get(code, ()))
+
+
+def test_each_member_of_a_problem_belongs_to_some_problem() -> None:
+    properties = set(DOCUMENT["components"]["schemas"]["Problem"]["properties"])
+    assert {name for names in MEMBERS.values() for name in names} == properties - {
+        "type",
+        "title",
+        "status",
+        "detail",
+    }
 
 
 def test_every_link_leads_somewhere_and_every_id_is_unique() -> None:
@@ -95,6 +106,11 @@ def test_the_page_loads_nothing_and_has_no_script() -> None:
     assert "@import" not in HTML
     assert "script-src 'none'" in page("").policy
     assert "style-src 'sha256-" in page("").policy
+
+
+def test_no_two_regions_have_the_same_name() -> None:
+    names = Counter(attributes["aria-label"] for _, attributes in Elements(HTML).seen if "role" in attributes)
+    assert max(names.values()) == 1
 
 
 def test_headings_follow_each_other() -> None:
