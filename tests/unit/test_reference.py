@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from html import unescape
+from html import escape, unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -59,6 +59,9 @@ def test_an_operation_has_its_section(method: str, path: str, operation: dict[st
     parameters = operation.get("parameters", [])
     assert isinstance(parameters, list)
     assert [each["name"] for each in parameters if f"<code>{each['name']}</code>" not in text] == []
+    asked = [line for _, line in curls(method, "u", operation, DOCUMENT)]
+    assert all(("-X DELETE" in line) is (method == "DELETE") for line in asked)
+    assert [line for line in asked if escape(line.removesuffix("u")) not in text] == []
     assert text.count('<pre class="curl"') == len(list(curls(method, "u", operation, DOCUMENT))) >= 1
     responses = operation["responses"]
     assert isinstance(responses, dict)
