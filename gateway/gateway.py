@@ -17,6 +17,7 @@ from gateway import openapi
 from gateway.auth import authenticate, require
 from gateway.host import Host
 from gateway.http import Request, Response, buffered
+from gateway.pages import CONSOLE
 from gateway.problems import Problem, answer, code_of
 from gateway.ready import PROBE_RETRY_SECONDS, Readiness
 from gateway.record import CountedBody, LoggedBody, Record
@@ -65,6 +66,10 @@ class Gateway:
             if request.path == "/readyz":
                 return await self._ready(record)
             return buffered(200, JSON, openapi.text(request.base))
+        if request.path == "/":
+            record.route = "/"
+            _allow(request, method, ["GET"])
+            return CONSOLE.answer(request)
         segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
         if unquote(segments[0]) != "v1":
             raise _not_found(request)
