@@ -63,7 +63,8 @@ class Gateway:
 
     async def _route(self, request: Request, record: Record) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        if request.path in PUBLIC:
+        # A page at the base without a slash would resolve its own links against the directory above.
+        if request.path in PUBLIC and (request.full_path or "/") != request.base:
             record.route = request.path
             _allow(request, method, ["GET"])
             return await self._public(request, record)
