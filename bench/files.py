@@ -44,7 +44,7 @@ def write(file: Path, numbers: Iterable[int]) -> Path:
 
 
 def send(url: str, file: Path, answer: Path) -> float:
-    """POSTs a file of lines, as in the README. Returns the duration in seconds."""
+    """POSTs a file of lines, as in docs/curl.md. Returns the duration in seconds."""
     return _curl("-X", "POST", "-H", NDJSON, "-T", str(file), "-o", str(answer), url)
 
 

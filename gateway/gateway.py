@@ -13,10 +13,11 @@ from collections.abc import Collection
 from dataclasses import replace
 from urllib.parse import unquote
 
-from gateway import openapi
+from gateway import openapi, reference
 from gateway.auth import authenticate, require
 from gateway.host import Host
 from gateway.http import Request, Response, buffered
+from gateway.pages import CONSOLE
 from gateway.problems import Problem, answer, code_of
 from gateway.ready import PROBE_RETRY_SECONDS, Readiness
 from gateway.record import CountedBody, LoggedBody, Record
@@ -26,6 +27,9 @@ from gateway.stores import Store
 from gateway.wire.media import JSON
 from kv_batch.batch import Retry, get_many
 from kv_batch.bucket import PROBE_KEY, Bucket
+
+PUBLIC = ("/", "/docs", "/openapi.json", "/readyz")
+"""The paths that need no token."""
 
 
 class Gateway:
@@ -59,12 +63,11 @@ class Gateway:
 
     async def _route(self, request: Request, record: Record) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        if request.path in ("/openapi.json", "/readyz"):
+        # A page at the base without a slash would resolve its own links against the directory above.
+        if request.path in PUBLIC and (request.full_path or "/") != request.base:
             record.route = request.path
             _allow(request, method, ["GET"])
-            if request.path == "/readyz":
-                return await self._ready(record)
-            return buffered(200, JSON, openapi.text(request.base))
+            return await self._public(request, record)
         segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
         if unquote(segments[0]) != "v1":
             raise _not_found(request)
@@ -93,6 +96,17 @@ class Gateway:
         retry = Retry(self._retry_seconds)
         store = Store(label, self._host, self._buckets, record, retry, caller.prefix)
         return await route(Call(request, store, limits, record))
+
+    async def _public(self, request: Request, record: Record) -> Response:
+        """Answers a path of PUBLIC."""
+        match request.path:
+            case "/":
+                return CONSOLE.answer(request)
+            case "/docs":
+                return reference.page(request.base).answer(request)
+            case "/readyz":
+                return await self._ready(record)
+        return buffered(200, JSON, openapi.text(request.base))
 
     async def _ready(self, record: Record) -> Response:
         """`GET /readyz`: 200 if the stores of the variable `ready_stores` answer a read, else 503."""

@@ -72,7 +72,7 @@ def seen_whole() -> bool:
 
 
 def table() -> str:
-    """The outcomes as a table for the README: the raw interface by engine, and kv-batch on all engines."""
+    """The outcomes as a table for docs/backends.md: the raw interface by engine, and kv-batch on all."""
     head = ["", *(f"raw: {name}" for name in SEEN), "kv-batch on each"]
     lines = [head, ["---"] * len(head)]
     for case in CASES:

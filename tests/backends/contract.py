@@ -51,7 +51,7 @@ class Case:
     """One promise of the contract.
 
     Attributes:
-        promise: The promise, as in the table of the README.
+        promise: The promise, as in the table of docs/backends.md.
         operation: The function that is called.
         items: The keys, or the pairs to set.
         stored: The contents of the store before.

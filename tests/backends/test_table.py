@@ -1,4 +1,4 @@
-"""The README's table shows the outcomes of this suite.
+"""The table of docs/backends.md shows the outcomes of this suite.
 
 This file runs last, because files run in the order of their names.
 """
@@ -16,10 +16,10 @@ START = "<!-- made by tests/backends: KV_BATCH_WRITE_TABLE=1 make test -->\n"
 END = "<!-- end of what is made -->\n"
 
 
-def test_the_readme_shows_what_was_seen() -> None:
+def test_the_document_shows_what_was_seen() -> None:
     if not seen_whole():
         pytest.skip("the table needs every case on every engine, and this run left some out")
-    file = ROOT / "README.md"
+    file = ROOT / "docs/backends.md"
     before, _, rest = file.read_text().partition(START)
     _, _, after = rest.partition(END)
     made = before + START + table() + END + after

@@ -240,7 +240,7 @@ def test_a_form_sets_what_curl_sends(client: httpx.Client, server: Server, tmp_p
 @pytest.mark.parametrize(
     ("method", "target", "expected", "status_code"),
     [
-        ("GET", "/", "not-found", 404),
+        ("POST", "/", "method-not-allowed", 405),
         ("GET", "/v1/default/", "not-found", 404),
         ("GET", "/v1/default/nothing", "not-found", 404),
         ("GET", "//v1/default", "not-found", 404),

@@ -332,8 +332,14 @@ def test_a_bad_setting_can_be_mended_without_a_restart() -> None:
 @pytest.mark.parametrize(
     ("method", "target", "status"),
     [
-        ("GET", "/", 404),
-        ("GET", "", 404),
+        ("GET", "/", 200),
+        ("GET", "", 200),
+        ("HEAD", "/", 200),
+        ("POST", "/", 405),
+        ("GET", "/docs", 200),
+        ("HEAD", "/docs", 200),
+        ("POST", "/docs", 405),
+        ("GET", "/docs/", 404),
         ("OPTIONS", "*", 404),
         ("GET", "//v1/default", 404),
         ("GET", "/v2/default", 404),

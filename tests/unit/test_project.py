@@ -7,7 +7,7 @@ import filecmp
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
@@ -81,9 +81,19 @@ def test_the_manifests_for_older_hosts_differ_in_the_component_alone(manifest: s
     assert theirs == MANIFEST
 
 
-def test_the_readme_names_every_problem_and_every_variable() -> None:
+@pytest.mark.parametrize(
+    ("document", "names"), [("docs/errors.md", PROBLEMS), ("docs/settings.md", MANIFEST["variables"])]
+)
+def test_each_problem_and_each_variable_has_its_row(document: str, names: Iterable[str]) -> None:
+    table = [line for line in (ROOT / document).read_text().splitlines() if line.startswith("| ")]
+    assert [name for name in names if not any(f"`{name}`" in row for row in table)] == []
+
+
+def test_every_page_is_one_click_from_the_readme() -> None:
+    """A new page in docs/ is linked from the README."""
     readme = (ROOT / "README.md").read_text()
-    assert [name for name in [*PROBLEMS, *MANIFEST["variables"]] if f"`{name}`" not in readme] == []
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("deploy/**/*.md"), ROOT / "SECURITY.md"]
+    assert [str(page) for page in pages if f"({page.relative_to(ROOT)}" not in readme] == []
 
 
 TREE = [

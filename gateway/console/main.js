@@ -1,0 +1,1 @@
+document.title = "kv-batch console";
