@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -58,14 +59,15 @@ def _code_of(error: ClientError) -> int:
 def _say_stopped(error: WriteStopped, unit: str) -> None:
     if error.bad_line is not None and isinstance(error.cause, GatewayProblem):
         # The gateway counts the lines of the part that it was sent.
-        detail = error.cause.detail.replace(
-            f"Line {error.cause.line} ", f"{unit.capitalize()} {error.bad_line} ", 1
-        )
-        say(f"{error.cause.title}: {unit} {error.bad_line} of the input: {detail}")
+        detail = error.cause.detail.removeprefix(f"Line {error.cause.line} is")
+        detail = "It is" + detail if detail != error.cause.detail else detail
+        detail = re.sub(r" All lines before it were applied \(\d+\)\.", "", detail)
+        say(f"{unit.capitalize()} {error.bad_line} of the input. {error.cause.title}: {detail}")
     else:
         say(error.cause)
     _say_failed(error.failed)
-    say(f"Everything before {unit} {error.next_line} was applied, apart from keys that failed.")
+    if error.next_line > 1:
+        say(f"Everything before {unit} {error.next_line} was applied, apart from keys that failed.")
 
 
 def _say_failed(failed: Mapping[str, str]) -> None:

@@ -50,6 +50,7 @@ def get(options: argparse.Namespace) -> int:
 
 def set_(options: argparse.Namespace) -> int:
     """Writes the pairs of the command line."""
+    options.unit = "pair"
     arguments = iter(options.pairs)
     pairs = []
     for argument in arguments:
@@ -68,6 +69,7 @@ def set_(options: argparse.Namespace) -> int:
 
 def delete(options: argparse.Namespace) -> int:
     """Deletes keys, or all keys with a prefix."""
+    options.unit = "key"
     if options.prefix is None:
         with connections.store(options) as store:
             _finish(store.delete_many(_keys(options)), "deleted")

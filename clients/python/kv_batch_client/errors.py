@@ -52,6 +52,8 @@ class GatewayProblem(ClientError):
     retry_after: float | None = None
 
     def __str__(self) -> str:
+        if self.detail.startswith(self.title):
+            return self.detail
         return f"{self.title}: {self.detail}" if self.detail else self.title
 
     @property

@@ -15,7 +15,7 @@ A part is sent only when the part before it is done, so the last value of a repe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from kv_batch_client.errors import ClientError, ConnectionLost, GatewayProblem, WriteStopped
@@ -54,7 +54,7 @@ def write_parts(
         WriteStopped: not all lines were applied.
     """
     written = Written()
-    for part in parts:
+    for part in _read(parts, written):
         pairs = part.pairs
         if pairs:
             _write_part(send, part, retry, written)
@@ -62,6 +62,19 @@ def write_parts(
         if on_part is not None:
             on_part(part)
     return written
+
+
+def _read(parts: Iterable[Part], written: Written) -> Iterator[Part]:
+    """The parts. An error of their source stops the write, which reports how far it came."""
+    after = 1
+    try:
+        for part in parts:
+            after = part.after
+            yield part
+    except WriteStopped:
+        raise
+    except ClientError as error:
+        raise WriteStopped(error, after, written.failed) from error
 
 
 def _write_part(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> None:

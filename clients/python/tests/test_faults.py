@@ -139,3 +139,14 @@ def test_a_file_that_was_cut_is_refused(text: bytes, message: str) -> None:
 def test_a_file_with_end_lines_in_it_keeps_its_line_numbers() -> None:
     line, end = pair_line("a", b"1"), b'{"end": {"pairs": 1}}'
     assert list(checked([line, end, b"", line, end], needs_end=True)) == [line, b"", b"", line, b""]
+
+
+def test_a_write_whose_source_fails_says_how_far_it_came() -> None:
+    gateway = Gateway(refused={"b"})
+    line, end = pair_line("a", b"1"), b'{"end": {"pairs": 9}}'
+    lines = [pair_line("b", b"2"), line, line, line, line, end]
+    with pytest.raises(WriteStopped) as caught:
+        opened(gateway).write_lines("set-many", checked(lines))
+    assert isinstance(caught.value.cause, BadInput)
+    assert (caught.value.next_line, caught.value.failed) == (5, {"b": "refused"})
+    assert gateway.pairs == {"a": b"1"}
