@@ -39,11 +39,12 @@ BINDINGS ?= bindings
 # All files, not only *.py: a guest reads the other files that it needs while it is compiled.
 CORE := $(shell find kv_batch gateway -type f ! -name '*.pyc' ! -name '.*')
 WIT := $(wildcard wit/*.wit)
+CLIENT := $(wildcard clients/python/kv_batch_client/*)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz lint bindings wheel dist template clean demo token lock check-python
+.PHONY: help up build test fuzz lint bindings wheel dist template clean client demo token lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -87,16 +88,30 @@ template: $(SERVICES) ## write build/template/, a template for spin new and spin
 demo: $(VENV)/.installed-dev ## write, read and delete 69,000 cities, through GATEWAY=http://... or its own gateway
 	@exec $(VENV_PYTHON) -m tools.demo
 
+client: build/client/.installed ## install the command kvb (clients/python) into build/client, and print where it is
+	@echo "$(CURDIR)/build/client/bin/kvb"
+
+build/client/.installed: clients/python/requirements.lock clients/python/pyproject.toml $(CLIENT) | check-python
+	@rm -rf build/client && mkdir -p build && $(PYTHON) -m venv build/client
+	@build/client/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r clients/python/requirements.lock
+	@build/client/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index \
+		--no-build-isolation ./clients/python
+	@touch "$@"
+
 # make passes NAME, SCOPE, STORES and PREFIX on in the environment.
 token: check-python ## print a new token and its entry for the variable tokens (NAME=ci SCOPE=read)
 	@$(PYTHON) -m tools.token
 
 # Locked versions stay as long as requirements*.in allow them. UPGRADE=--upgrade takes the newest.
-lock: $(VENV)/.installed-dev ## write requirements*.lock from requirements*.in
+lock: $(VENV)/.installed-dev ## write every requirements*.lock from its requirements*.in
 	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command 'make lock' requirements.in -o requirements.lock
 	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command 'make lock' -c requirements.lock requirements-dev.in -o requirements-dev.lock
+	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' -c requirements-dev.lock clients/python/requirements.in \
+		-o clients/python/requirements.lock
 
 clean: ## remove everything built, installed and cached; the data (.spin) stays
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis

@@ -1,0 +1,34 @@
+"""A client of kv-batch gateways: many keys of a key-value store at once, over HTTP.
+
+    from kv_batch_client import Store
+
+    with Store("http://127.0.0.1:3000", token="...") as store:
+        store.set_many([("a", b"1"), ("b", b"2")])
+        for key, value in store.get_many(["a", "b", "c"]):  # value is None for a missing key
+            print(key, value)
+
+All errors are in `kv_batch_client.errors`. The command `kvb` is built on this library.
+"""
+
+from kv_batch_client.errors import (
+    BadInput,
+    ClientError,
+    ConnectionLost,
+    GatewayProblem,
+    Unreachable,
+    WriteStopped,
+)
+from kv_batch_client.store import Store
+from kv_batch_client.writing import Written
+
+__version__ = "0.1.0"
+__all__ = [
+    "BadInput",
+    "ClientError",
+    "ConnectionLost",
+    "GatewayProblem",
+    "Store",
+    "Unreachable",
+    "WriteStopped",
+    "Written",
+]

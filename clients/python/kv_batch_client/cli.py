@@ -1,0 +1,77 @@
+"""The command `kvb`: runs a command, and turns every foreseeable error into a message and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+
+from kv_batch_client import commands, parser
+from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteStopped
+
+PROBLEM, FAILED_KEYS, UNREACHABLE, BAD_INPUT, LOCAL_FILE = 3, 4, 5, 6, 7
+INTERRUPTED, NO_READER = 130, 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs `kvb`. Returns its exit code."""
+    options = parser.build().parse_args(arguments)
+    try:
+        code = commands.COMMANDS[options.command](options)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        say("Interrupted. What was sent so far stays applied; the command may be repeated.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would report the same error again when it flushes stdout at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NO_READER
+    except WriteStopped as error:
+        _say_stopped(error, getattr(options, "unit", "line"))
+        return _code_of(error.cause)
+    except commands.KeysFailed as error:
+        _say_failed(error.failed)
+        return FAILED_KEYS
+    except ClientError as error:
+        say(error)
+        if isinstance(error, GatewayProblem):
+            _say_failed(error.failed)
+        return _code_of(error)
+    except OSError as error:
+        say(f"{error.filename or 'The output'}: {error.strerror or error}.")
+        return LOCAL_FILE
+
+
+def say(what: object) -> None:
+    """Writes a message to stderr."""
+    print(f"kvb: {what}", file=sys.stderr)
+
+
+def _code_of(error: ClientError) -> int:
+    if isinstance(error, GatewayProblem):
+        return PROBLEM
+    return BAD_INPUT if isinstance(error, BadInput) else UNREACHABLE
+
+
+def _say_stopped(error: WriteStopped, unit: str) -> None:
+    if error.bad_line is not None and isinstance(error.cause, GatewayProblem):
+        # The gateway counts the lines of the part that it was sent.
+        detail = error.cause.detail.removeprefix(f"Line {error.cause.line} is")
+        detail = "It is" + detail if detail != error.cause.detail else detail
+        detail = re.sub(r" All lines before it were applied \(\d+\)\.", "", detail)
+        say(f"{unit.capitalize()} {error.bad_line} of the input. {error.cause.title}: {detail}")
+    else:
+        say(error.cause)
+    _say_failed(error.failed)
+    if error.next_line > 1:
+        say(f"Everything before {unit} {error.next_line} was applied, apart from keys that failed.")
+
+
+def _say_failed(failed: Mapping[str, str]) -> None:
+    if failed:
+        say(f"{len(failed)} keys failed. The store may have their old value or the new:")
+        for key, reason in failed.items():
+            print(f"  {json.dumps(key)}: {reason}", file=sys.stderr)

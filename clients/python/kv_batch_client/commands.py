@@ -1,0 +1,256 @@
+"""The commands of `kvb`. Each takes the parsed options and returns an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from kv_batch_client import connections, sources
+from kv_batch_client.addresses import is_url
+from kv_batch_client.difference import difference, sorted_pairs
+from kv_batch_client.errors import BadInput, ClientError
+from kv_batch_client.lines import checked, end_line, pair_line
+from kv_batch_client.progress import Bar
+from kv_batch_client.store import Store
+from kv_batch_client.writing import Written
+
+DIFFERENT = MISSING = 1
+
+
+class KeysFailed(ClientError):
+    """Some keys failed by themselves; all others were written."""
+
+    def __init__(self, failed: dict[str, str]) -> None:
+        super().__init__(f"{len(failed)} keys failed")
+        self.failed = failed
+
+
+def get(options: argparse.Namespace) -> int:
+    """Prints the values of keys. Returns 1 if a key is missing."""
+    missing = False
+    with connections.store(options) as store:
+        for key, value in store.get_many(_keys(options)):
+            missing |= value is None
+            if options.json:
+                pair = pair_line(key, value) if value is not None else _null_line(key)
+                _write(pair + b"\n")
+            elif value is None:
+                _say(f"{json.dumps(key)} is not in the store.")
+            else:
+                _write(value if options.raw else _readable(key, value) + b"\n")
+    return MISSING if missing else 0
+
+
+def set_(options: argparse.Namespace) -> int:
+    """Writes the pairs of the command line."""
+    options.unit = "pair"
+    arguments = iter(options.pairs)
+    pairs = []
+    for argument in arguments:
+        key, equals, text = argument.partition("=")
+        if equals:
+            pairs.append((key, text.encode(errors="surrogateescape")))
+            continue
+        given = next(arguments, None)
+        if given is None:
+            raise BadInput(f"{key!r} has no value. Write {key}=VALUE, or {key} @FILE, or {key} - for stdin.")
+        pairs.append((key, _value(given)))
+    with connections.store(options) as store:
+        _finish(store.set_many(pairs), "written")
+    return 0
+
+
+def delete(options: argparse.Namespace) -> int:
+    """Deletes keys, or all keys with a prefix."""
+    options.unit = "key"
+    if options.prefix is None:
+        with connections.store(options) as store:
+            _finish(store.delete_many(_keys(options)), "deleted")
+        return 0
+    if options.keys or options.keys_file:
+        raise BadInput("Give either keys or --prefix.")
+    with connections.store(options) as store:
+        count = store.count(options.prefix)
+        what = (
+            f"{count:,} keys that start with {options.prefix!r}" if options.prefix else f"all {count:,} keys"
+        )
+        if not count:
+            _say(f"No key of {store.url} starts with {options.prefix!r}.")
+        elif options.yes or _agreed(f"Delete {what} of {store.url}? [y/N] "):
+            _say(f"{store.delete_prefix(options.prefix):,} keys deleted.")
+        else:
+            _say("Nothing was deleted.")
+    return 0
+
+
+def keys(options: argparse.Namespace) -> int:
+    """Prints the keys, sorted."""
+    with connections.store(options) as store:
+        for key in store.keys(options.prefix, options.after):
+            # A terminal obeys control characters, so they are shown as JSON there.
+            as_json = options.json or (sys.stdout.isatty() and not key.isprintable())
+            _write((json.dumps(key) if as_json else key).encode() + b"\n")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Writes the pairs to a file or to stdout."""
+    pairs = 0
+    with Bar("export") as bar, connections.store(options, bar) as store, _output(options.output) as file:
+        for line in bar.counted(store.export_lines(options.prefix)):
+            pairs += 1
+            file.write(line + b"\n")
+        file.write(end_line(pairs))
+    _say(f"{pairs:,} pairs exported.")
+    return 0
+
+
+def import_(options: argparse.Namespace) -> int:
+    """Writes the pairs of a file to the store."""
+    with _input(options.file) as file:
+        if options.format == "ndjson":
+            lines = checked(sources.ndjson(file), needs_end=options.end)
+        else:
+            read, options.unit = sources.FORMATS[options.format]
+            lines = read(file, _say)
+        with Bar("import") as bar, connections.store(options, bar) as store:
+            written = store.write_lines("set-many", bar.counted(lines))
+    _finish(written, "imported")
+    return 0
+
+
+def copy(options: argparse.Namespace) -> int:
+    """Copies the pairs of a store to another."""
+    with Bar("copy") as bar:
+        source, destination = connections.two(options, bar)
+        if source.url == destination.url:
+            raise BadInput("Both URLs are the same store.")
+        lines = bar.counted(source.export_lines(options.prefix))
+        written = destination.write_lines("set-many", lines)
+    _finish(written, "copied")
+    return 0
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Prints the keys that differ. Returns 1 if there are any."""
+    differs = False
+    first, second = (_side(each, options.prefix) for each in connections.sides(options))
+    for kind, key in difference(first, second):
+        differs = True
+        _write(f"{kind} {key if key.isprintable() else json.dumps(key)}\n".encode())
+    return DIFFERENT if differs else 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "get": get,
+    "set": set_,
+    "delete": delete,
+    "keys": keys,
+    "export": export,
+    "import": import_,
+    "copy": copy,
+    "diff": diff,
+}
+
+
+def _side(side: Store | str, prefix: str) -> Iterator[tuple[str, bytes]]:
+    if isinstance(side, Store):
+        yield from side.pairs(prefix)
+        return
+    with _input(side) as file:
+        yield from (each for each in sorted_pairs(sources.ndjson(file)) if each[0].startswith(prefix))
+
+
+def _finish(written: Written, done: str) -> None:
+    _say(f"{written.pairs - len(written.failed):,} pairs {done}.")
+    if written.failed:
+        raise KeysFailed(written.failed)
+
+
+def _keys(options: argparse.Namespace) -> Iterator[str]:
+    if not options.keys and not options.keys_file:
+        raise BadInput("No key was given. Name keys, or a file with keys: --keys-file FILE (- is stdin).")
+
+    def each() -> Iterator[str]:
+        yield from options.keys
+        if options.keys_file:
+            with _input(options.keys_file) as file:
+                for number, line in enumerate(file, 1):
+                    try:
+                        yield line.rstrip(b"\r\n").decode()
+                    except UnicodeDecodeError as error:
+                        raise BadInput(f"Line {number} of {options.keys_file} is not UTF-8.") from error
+
+    return each()
+
+
+def _value(given: str) -> bytes:
+    if given == "-":
+        return sys.stdin.buffer.read()
+    return Path(given[1:]).read_bytes() if given.startswith("@") else given.encode(errors="surrogateescape")
+
+
+def _readable(key: str, value: bytes) -> bytes:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        _say(f"The value of {json.dumps(key)} is not text, and is printed as base64. --raw prints its bytes.")
+        return base64.b64encode(value)
+    return value
+
+
+def _null_line(key: str) -> bytes:
+    return json.dumps({"key": key, "value": None}).encode()
+
+
+def _agreed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        raise BadInput("The deletion needs an answer, and stdin is no terminal. Add --yes to delete.")
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+@contextmanager
+def _input(name: str) -> Iterator[BinaryIO]:
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    if is_url(name):
+        raise BadInput(f"{name} is a URL; a file is needed. kvb copy copies from a URL.")
+    with Path(name).open("rb") as file:
+        yield file
+
+
+@contextmanager
+def _output(name: str | None) -> Iterator[BinaryIO]:
+    """stdout, or a file that gets its name when it is complete."""
+    if name is None or name == "-":
+        yield sys.stdout.buffer
+        return
+    part = Path(f"{name}.part")
+    with part.open("wb") as plain:
+        try:
+            if name.endswith(".gz"):
+                with gzip.GzipFile(filename="", fileobj=plain, mode="wb", compresslevel=6) as packed:
+                    yield cast("BinaryIO", packed)
+            else:
+                yield plain
+        except BaseException:
+            _say(f"The export is not complete. The part that arrived is in {part}.")
+            raise
+    part.replace(name)
+
+
+def _write(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+
+
+def _say(what: str) -> None:
+    print(f"kvb: {what}", file=sys.stderr)

@@ -1,0 +1,143 @@
+"""Writes the lines of an input, part by part, until each line is applied or its key is reported.
+
+This module does no I/O: `send` sends one part. The rules:
+
+    answer                                   then
+    2xx                                      the part is done
+    502 or 503 with `resume_line`            its keys in `failed` are collected, and the rest is sent
+    502 or 503 with `applied` alone          its keys in `failed` are collected, and the part is done
+    502 or 503 without either, a proxy's     the part is sent again
+    the connection is lost                   the part is sent again from its last known line
+    any other                                the write stops
+
+A part is sent only when the part before it is done, so the last value of a repeated key wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from kv_batch_client.errors import ClientError, ConnectionLost, GatewayProblem, WriteStopped
+from kv_batch_client.lines import Part
+from kv_batch_client.retry import Retry
+
+
+@dataclass
+class Written:
+    """What a write did.
+
+    Attributes:
+        pairs: The number of lines that were applied or failed; blank ones are not counted.
+        failed: Key to reason of the keys that failed by themselves. The store has their old value or the new.
+    """
+
+    pairs: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def write_parts(
+    send: Callable[[Part], None],
+    parts: Iterable[Part],
+    retry: Retry,
+    on_part: Callable[[Part], None] | None = None,
+) -> Written:
+    """Writes all parts.
+
+    Args:
+        send: Sends a part. It raises ConnectionLost, GatewayProblem or Unreachable.
+        parts: The parts, in order.
+        retry: When to give up.
+        on_part: Is called after each part that is done.
+
+    Raises:
+        WriteStopped: not all lines were applied.
+    """
+    written = Written()
+    for part in _read(parts, written):
+        pairs = part.pairs
+        if pairs:
+            _write_part(send, part, retry, written)
+        written.pairs += pairs
+        if on_part is not None:
+            on_part(part)
+    return written
+
+
+def _read(parts: Iterable[Part], written: Written) -> Iterator[Part]:
+    """The parts. An error of their source stops the write, which reports how far it came."""
+    after = 1
+    try:
+        for part in parts:
+            after = part.after
+            yield part
+    except WriteStopped:
+        raise
+    except ClientError as error:
+        raise WriteStopped(error, after, written.failed) from error
+
+
+def _write_part(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> None:
+    rest: Part | None = part
+    while rest is not None and rest.pairs:
+        part = rest
+        try:
+            rest = _send(send, part, retry, written)
+        except WriteStopped:
+            raise
+        except ClientError as error:
+            raise _stopped(error, part, written) from error
+    retry.progressed()
+
+
+def _send(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> Part | None:
+    """Sends a part once. Returns the lines to send next, after a pause; None if the part is done."""
+    try:
+        send(part)
+    except ConnectionLost as lost:
+        retry.wait(lost)
+        return part
+    except GatewayProblem as problem:
+        written.failed |= problem.failed
+        rest = _rest(problem, part)
+        if rest is None:
+            return None
+        if rest is not part:
+            retry.progressed()
+        if written.failed:
+            for key in rest.keys() & written.failed.keys():
+                del written.failed[key]  # it is sent again
+        try:
+            retry.wait(problem)
+        except GatewayProblem as last:
+            raise _stopped(last, rest, written) from last
+        return rest
+    return None
+
+
+def _rest(problem: GatewayProblem, part: Part) -> Part | None:
+    """The lines to send after a problem; None if all are done. Raises the problem if it is not passing."""
+    if not problem.is_passing:
+        if not _was_cut(problem, part):
+            raise problem
+        return part
+    if problem.resume_line is None:
+        return None if "applied" in problem.members else part
+    return part.rest(problem.resume_line) if problem.resume_line > 1 else part
+
+
+def _was_cut(problem: GatewayProblem, part: Part) -> bool:
+    """Whether a proxy cut the body: each part is sent with its end line, so the gateway missed it."""
+    if problem.code != "malformed-body":
+        return False
+    return problem.line is None or problem.line > len(part.lines)
+
+
+def _stopped(error: ClientError, part: Part, written: Written) -> WriteStopped:
+    line = error.line if isinstance(error, GatewayProblem) else None
+    if line is None:
+        return WriteStopped(error, part.first, written.failed)
+    number = part.first + line - 1
+    # The gateway applies the lines before the bad one, unless some of them failed with the store.
+    resume = error.resume_line if isinstance(error, GatewayProblem) else None
+    return WriteStopped(error, part.first + resume - 1 if resume else number, written.failed, number)
