@@ -9,7 +9,7 @@ import "./read.js";
 import { closeValue } from "./value.js";
 import { tasks } from "./views.js";
 
-byId("value-close").onclick = closeValue;
+byId("value-close").onclick = () => closeValue();
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !byId("value").hidden && !document.querySelector("dialog[open]")) closeValue();
 });
@@ -20,7 +20,10 @@ function showStanding() {
   showExport();
 }
 
-tasks.addEventListener("shown", showStanding);
+tasks.addEventListener("shown", () => {
+  showStanding();
+  closeValue(false);
+});
 access.addEventListener("changed", showStanding);
 
 begin();

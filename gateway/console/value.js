@@ -61,15 +61,19 @@ export async function openValue(key) {
   }
 }
 
-/** Closes the panel, unless something unsaved is kept. @returns {Promise<boolean>} Whether it is closed. */
-export async function closeValue() {
+/**
+ * Closes the panel, unless something unsaved is kept.
+ * @param {boolean} [back] Whether the focus goes back to where the panel was opened.
+ * @returns {Promise<boolean>} Whether it is closed.
+ */
+export async function closeValue(back = true) {
   if (!(await mayDiscard("value"))) return false;
   const opener = shown?.opener;
   shown = null;
   mark(null);
   byId("value").hidden = true;
   document.body.classList.remove("value-open");
-  if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+  if (back && opener instanceof HTMLElement && opener.isConnected) opener.focus();
   return true;
 }
 

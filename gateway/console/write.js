@@ -20,8 +20,8 @@ class Row {
     this.fixed = pair ? pair.key : null;
     /** @type {Format} */
     this.format = value.fitsTextField ? "text" : "hex";
-    this.input = el("input", { "aria-label": "Key", spellcheck: false, autocomplete: "off", autocapitalize: "off", oninput: changed, onpaste: pasted });
-    this.area = el("textarea", { rows: 1, "aria-label": "Value", spellcheck: false, value: value.as(this.format), oninput: () => {
+    this.input = el("input", { "aria-label": "Key", placeholder: "Key", spellcheck: false, autocomplete: "off", autocapitalize: "off", oninput: changed, onpaste: pasted });
+    this.area = el("textarea", { rows: 1, "aria-label": "Value", placeholder: "Value", spellcheck: false, value: value.as(this.format), oninput: () => {
       this.grow();
       changed();
     } });
