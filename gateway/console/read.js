@@ -34,8 +34,8 @@ export function keysOf(text, how) {
   let found;
   try {
     const document = JSON.parse(text);
-    found = document.keys ?? document.pairs ?? document;
-    if (!Array.isArray(found)) found = [found];
+    found = Array.isArray(document) ? document : document?.keys ?? document?.pairs ?? [document];
+    if (!Array.isArray(found)) found = [document];
   } catch {
     found = text.split("\n").map((line, index) => {
       try {
