@@ -17,6 +17,8 @@ from tests.servers import Server, serving, why_not
 PATIENCE = 30_000
 """Milliseconds. A test machine may be busy."""
 
+expect.set_options(timeout=PATIENCE)
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:

@@ -111,7 +111,8 @@ def test_an_import_of_50_mb_is_cancelled_and_goes_on(browser: Browser, store: St
         # And 100,000 keys do not freeze the page.
         task(page, "keys")
         page.evaluate(
-            "() => { window.longest = 0; new PerformanceObserver(list => { for (const each of list.getEntries()) "
+            "() => { window.longest = 0; "
+            "new PerformanceObserver(list => { for (const each of list.getEntries()) "
             "window.longest = Math.max(window.longest, each.duration) }).observe({type: 'longtask'}) }"
         )
         page.fill("#filter", "k09999")
