@@ -9,7 +9,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 
 from tests.console.conftest import Store, key, opened, task
 from tests.servers import serving
@@ -150,7 +150,12 @@ def test_nothing_unsaved_is_thrown_away_without_asking(browser: Browser, store: 
         page.click("#ask-no")
         expect(page.get_by_label("New value")).to_have_value("new")
         asked: list[str] = []
-        page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+
+        def heard(dialog: Dialog) -> None:
+            asked.append(dialog.type)
+            dialog.dismiss()
+
+        page.on("dialog", heard)
         page.close(run_before_unload=True)
         page.wait_for_timeout(1000)
         assert asked == ["beforeunload"]
