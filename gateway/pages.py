@@ -26,8 +26,8 @@ STYLE = "/* style.css */"
 SCRIPT = "/* main.js */"
 """The text of `index.html` that is replaced by the joined script."""
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./([a-z_0-9]+\.js)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?function |class |const |let )", re.MULTILINE)
+_IMPORT = re.compile(r'^import (?:\{[^}]*\} from )?"\./([a-z_0-9]+\.js)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?function\*? |class |const |let )", re.MULTILINE)
 
 
 class Page:

@@ -1,1 +1,31 @@
-document.title = "kv-batch console";
+// The console: what a person does with the stores of this gateway.
+
+import { access, begin } from "./access.js";
+import { byId } from "./dom.js";
+import { showExport } from "./export.js";
+import { showLines } from "./import.js";
+import { list } from "./keys.js";
+import "./read.js";
+import { closeValue } from "./value.js";
+import { tasks } from "./views.js";
+
+byId("value-close").onclick = () => closeValue();
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !byId("value").hidden && !document.querySelector("dialog[open]")) closeValue();
+});
+
+/** The curl lines that do not depend on what is typed. */
+function showStanding() {
+  showLines();
+  showExport();
+}
+
+tasks.addEventListener("shown", () => {
+  showStanding();
+  closeValue(false);
+});
+access.addEventListener("changed", showStanding);
+
+begin();
+showStanding();
+list();

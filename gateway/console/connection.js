@@ -1,0 +1,27 @@
+// Whether the gateway can be reached.
+
+/** Tells the page of "lost" (no connection), "found" and "unauthorized". */
+export const connection = new EventTarget();
+
+/** The connection was lost before the answer was complete. A write may have been applied. */
+export class Lost extends Error {
+  constructor() {
+    super("The connection to the gateway was lost before its answer was complete.");
+  }
+}
+
+/**
+ * The result of a step of a request.
+ * @template T
+ * @param {Promise<T>} step
+ * @returns {Promise<T>}
+ */
+export async function whole(step) {
+  try {
+    return await step;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    connection.dispatchEvent(new Event("lost"));
+    throw new Lost();
+  }
+}

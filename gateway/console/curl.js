@@ -1,0 +1,103 @@
+// The curl line that does the same as an action of the page. The token is never in it.
+
+import { byId, copy, el } from "./dom.js";
+import { base, session } from "./api.js";
+
+const LONGEST_BODY = 20_000;
+/* Characters. A longer body is not part of the line: the line names a file. */
+
+/** Text as one word of a POSIX shell. @param {string} text */
+export function quote(text) {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+const UNSEEN = /[\u007f-\u00a0\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/**
+ * JSON in one line, without characters that cannot be seen. JSON itself escapes all below U+0020.
+ * @param {any} value
+ * @returns {string}
+ */
+export function plainJson(value) {
+  if (Array.isArray(value)) return `[${value.map(plainJson).join(", ")}]`;
+  if (value !== null && typeof value === "object") {
+    return `{${Object.entries(value).map(([name, each]) => `"${name}": ${plainJson(each)}`).join(", ")}}`;
+  }
+  const escape = (/** @type {string} */ each) => "\\u" + each.charCodeAt(0).toString(16).padStart(4, "0");
+  return JSON.stringify(value).replace(UNSEEN, escape);
+}
+
+/**
+ * A query, with the characters that need no escape kept readable.
+ * @param {Record<string, string | null | undefined>} query
+ */
+export function queryText(query) {
+  const parts = Object.entries(query)
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(([name, value]) => {
+      const encoded = encodeURIComponent(value ?? "").replace(/%(3A|2F|40|2C)/g, decodeURIComponent);
+      return `${name}=${encoded.replaceAll("'", "%27")}`;
+    });
+  return parts.length ? `?${parts.join("&")}` : "";
+}
+
+/**
+ * @typedef {object} Line
+ * @property {string} [method]
+ * @property {string} path The path behind the store: "/keys", or "" for the store itself.
+ * @property {Record<string, string | null | undefined>} [query]
+ * @property {unknown} [json] The body.
+ * @property {string[]} [options] Further words, quoted as they must be.
+ * @property {string} [then] What follows the command, such as a pipe.
+ */
+
+/** The command. @param {Line} line */
+export function curlLine(line) {
+  const words = ["curl -sS"];
+  if (line.method) words.push(`-X ${line.method}`);
+  if (session.token) words.push('-H "authorization: Bearer $TOKEN"');
+  words.push(...(line.options ?? []));
+  if (line.json !== undefined) {
+    const body = plainJson(line.json);
+    words.push(body.length > LONGEST_BODY ? "--json @body.json" : `--json ${quote(body)}`);
+  }
+  const url = new URL(`v1/${encodeURIComponent(session.store)}${line.path}`, base);
+  words.push(quote(url.href + queryText(line.query ?? {})) + (line.then ? ` ${line.then}` : ""));
+  let text = words[0];
+  let width = text.length;
+  for (const word of words.slice(1)) {
+    const breaks = width + word.length > 88;
+    text += (breaks ? " \\\n  " : " ") + word;
+    width = breaks ? word.length : width + word.length + 1;
+  }
+  return text;
+}
+
+/**
+ * Shows the lines that do the same as an action, each with a button that copies it.
+ * @param {string | HTMLElement} place The element, or its id.
+ * @param {[string, Line][]} lines What each does, and the line.
+ */
+export function showCurl(place, lines) {
+  const holder = typeof place === "string" ? byId(place) : place;
+  const open = holder.querySelector("details")?.open ?? false;
+  holder.replaceChildren(
+    el(
+      "details",
+      { class: "curl", open },
+      el("summary", {}, "The same with curl"),
+      ...lines.map(([what, line]) => {
+        const text = curlLine(line);
+        const long = line.json !== undefined && text.includes("--json @body.json");
+        return el(
+          "div",
+          { class: "command" },
+          el("p", {}, what, long ? ". The body is long: save it as body.json." : ""),
+          el("pre", { tabIndex: 0, role: "region", "aria-label": `Command: ${what}` }, text),
+          el("button", { type: "button", onclick: () => copy(text, "the command") }, "Copy"),
+          long && el("button", { type: "button", onclick: () => copy(plainJson(line.json), "the body") }, "Copy the body"),
+        );
+      }),
+    ),
+  );
+}

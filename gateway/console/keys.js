@@ -1,0 +1,387 @@
+// The keys of a store: by prefix, page by page, with the values of the page.
+
+import { access, askToken } from "./access.js";
+import { ProblemError, deleteMany, deletePrefix, listKeys, prefixQuery, readMany, session } from "./api.js";
+import { ask } from "./ask.js";
+import { Value } from "./bytes.js";
+import { connection, Lost } from "./connection.js";
+import { showCurl } from "./curl.js";
+import { byId, copy, counted, el, keyText, say, visible } from "./dom.js";
+import { errorBox, isAbort } from "./problems.js";
+import { arrows, keyButton, valueCells } from "./rows.js";
+import { closeValue, tellChanged, values } from "./value.js";
+import { go } from "./views.js";
+import { addRows } from "./write.js";
+
+const SCANNED_PAGE = 10_000;
+/* Keys of one page of a search. The API gives no more at once. */
+
+const MOST_FOUND = 1_000;
+/* Keys that a search shows. */
+
+const MOST_BYTES = 32 * 1024 * 1024;
+/* Bytes of the values of a page. Further values are read when they are opened. */
+
+const prefix = /** @type {HTMLInputElement} */ (byId("prefix"));
+const filter = /** @type {HTMLInputElement} */ (byId("filter"));
+const size = /** @type {HTMLSelectElement} */ (byId("page-size"));
+const body = byId("keys-body");
+const all = /** @type {HTMLInputElement} */ (byId("select-page"));
+
+/** What is listed. */
+const page = {
+  prefix: "",
+  /** @type {(string | null)[]} The `after` of this page and of those before it. */
+  path: [null],
+  /** @type {string[]} */
+  keys: [],
+  /** @type {string | null} */
+  next: null,
+  /** @type {string | null} The text that was searched in all pages; null for a page of the list. */
+  searched: null,
+};
+
+/** @type {Map<string, HTMLElement>} The rows that are shown. */
+const rows = new Map();
+
+/** @type {Set<string>} */
+const selected = new Set();
+
+let listing = new AbortController();
+
+/** Begins something that ends what ran before. */
+function begun() {
+  listing.abort();
+  listing = new AbortController();
+  byId("keys-problem").replaceChildren();
+  return listing.signal;
+}
+
+/** Lists a page. @param {(string | null)[]} path The `after` of the page and of those before it. */
+export async function list(path = [null]) {
+  const signal = begun();
+  const asked = prefix.value;
+  byId("keys-note").textContent = "Reading…";
+  try {
+    const answer = await listKeys(asked, path[path.length - 1], Number(size.value), signal);
+    Object.assign(page, { prefix: asked, path, keys: answer.keys, next: answer.next, searched: null });
+    filter.value = "";
+    showPage();
+    await fill(answer.keys, signal);
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** Reads the values of the keys that are shown. @param {string[]} keys @param {AbortSignal} signal */
+async function fill(keys, signal) {
+  if (!keys.length) return;
+  let bytes = 0;
+  for await (const pair of readMany(keys, signal)) {
+    const row = rows.get(pair.key);
+    bytes += (pair.value ?? "").length;
+    if (row) put(row, Value.of(pair));
+    if (bytes > MOST_BYTES) {
+      byId("keys-problem").replaceChildren(el("p", { class: "note" }, "The values of this page are large. The rest of them is read when you open a key."));
+      return;
+    }
+  }
+}
+
+/** @param {HTMLElement} row @param {Value | null} value */
+function put(row, value) {
+  row.replaceChildren(row.cells[0], row.cells[1], ...valueCells(value));
+}
+
+/** @param {unknown} error */
+function fail(error) {
+  if (isAbort(error)) return;
+  byId("keys-note").textContent = "";
+  const again = el("button", { type: "button", onclick: () => list(page.path) }, "Try again");
+  if (error instanceof Lost) {
+    if (!page.keys.length) face("No connection", "The keys could not be read.", again);
+    return;
+  }
+  if (error instanceof ProblemError && (error.problem.status === 401 || error.problem.status === 403)) {
+    page.keys = [];
+    page.next = null;
+    rows.clear();
+    body.replaceChildren();
+    const token = el("button", { type: "button", class: "primary", onclick: () => askToken() }, "Enter a token");
+    const title = error.problem.status === 401 ? "A token is needed" : "No access to this store";
+    face(title, error.problem.detail, token);
+    return;
+  }
+  if (page.keys.length) byId("keys-problem").replaceChildren(errorBox(error, again));
+  else {
+    byId("keys-list").hidden = true;
+    byId("keys-face").replaceChildren(errorBox(error, again));
+  }
+}
+
+/** Shows, instead of a list, what there is to do. @param {string} title @param {string | Node} text @param {...HTMLElement} actions */
+function face(title, text, ...actions) {
+  byId("keys-list").hidden = true;
+  byId("keys-note").textContent = "";
+  byId("keys-face").replaceChildren(
+    el("div", { class: "face" }, el("h2", {}, title), el("p", {}, ...(typeof text === "string" ? visible(text) : [text])), el("div", { class: "bar" }, ...actions)),
+  );
+}
+
+/** Shows the keys of the page that contain the text of the filter. */
+function showPage() {
+  const text = filter.value;
+  const keys = page.searched === null ? page.keys.filter((key) => key.includes(text)) : page.keys;
+  rows.clear();
+  for (const key of keys) rows.set(key, rowOf(key));
+  body.replaceChildren(...rows.values());
+  byId("keys-face").replaceChildren();
+  byId("keys-list").hidden = false;
+  showNote(keys.length);
+  showSelection();
+  const first = page.path.length === 1;
+  for (const [id, disabled] of /** @type {[string, boolean][]} */ ([["page-first", first], ["page-back", first], ["page-next", page.next === null]])) {
+    const button = /** @type {HTMLButtonElement} */ (byId(id));
+    button.disabled = disabled;
+    button.hidden = page.searched !== null;
+  }
+  byId("page-text").textContent = page.searched === null ? `Page ${page.path.length}${page.next === null ? ", the last" : ""}` : "";
+  if (!page.keys.length && page.searched === null) showEmpty();
+  showCurl("keys-curl", [
+    ["List these keys", { path: "/keys", query: { prefix: page.prefix || null, after: page.path[page.path.length - 1], limit: size.value } }],
+    ...(keys.length ? [/** @type {[string, import("./curl.js").Line]} */ (["Read their values", { path: "/get-many", json: { keys } }])] : []),
+    ["Count the keys with this prefix", { method: "DELETE", path: "/keys", query: { ...prefixQuery(page.prefix), "dry-run": "true" } }],
+  ]);
+}
+
+/** @param {number} count The number of keys that are shown. */
+function showNote(count) {
+  const text = filter.value;
+  const everywhere = /** @type {HTMLButtonElement} */ (byId("search-all"));
+  everywhere.disabled = !text;
+  const more = page.next === null ? "" : "; more pages follow";
+  if (page.searched !== null) return;
+  byId("keys-note").textContent = text
+    ? `${counted(count, "key")} of the ${page.keys.length.toLocaleString("en")} on this page contain “${text}”. Other pages are not searched.`
+    : `${counted(count, "key")} on this page${more}.`;
+}
+
+function showEmpty() {
+  if (page.path.length > 1) return face("No more keys", "The keys of this page are gone.", el("button", { type: "button", onclick: () => list() }, "First page"));
+  if (page.prefix) {
+    const everything = () => {
+      prefix.value = "";
+      list();
+    };
+    return face("No key starts with this prefix", el("span", {}, keyText(page.prefix)), el("button", { type: "button", onclick: everything }, "Show all keys"));
+  }
+  return face("This store is empty", `The store ${session.store} has no keys. Write pairs here, import a file, or use curl.`,
+    el("button", { type: "button", class: "primary", onclick: () => go("write") }, "Write pairs"),
+    el("button", { type: "button", onclick: () => go("import") }, "Import a file"));
+}
+
+/** @param {string} key */
+function rowOf(key) {
+  const before = rows.get(key);
+  if (before) return before;
+  const box = el("input", { type: "checkbox", checked: selected.has(key), "aria-label": `Select ${key || "the empty key"}`, onchange: () => {
+    if (box.checked) selected.add(key);
+    else selected.delete(key);
+    showSelection();
+  } });
+  return el("tr", {}, el("td", { class: "check" }, box), el("th", { scope: "row" }, keyButton(key)),
+    el("td", { class: "preview" }, "…"), el("td", { class: "size" }));
+}
+
+function showSelection() {
+  byId("selection").hidden = !selected.size;
+  const elsewhere = [...selected].filter((key) => !rows.has(key)).length;
+  byId("selected-count").textContent = `${counted(selected.size, "key")} selected${elsewhere ? `, ${elsewhere.toLocaleString("en")} of them not shown here` : ""}`;
+  const here = selected.size - elsewhere;
+  all.checked = here > 0 && here === rows.size;
+  all.indeterminate = here > 0 && here < rows.size;
+}
+
+/** @param {boolean} checked */
+function tick(checked) {
+  for (const row of rows.values()) /** @type {HTMLInputElement} */ (row.querySelector("input")).checked = checked;
+}
+
+/** Searches the keys of all pages. */
+async function search() {
+  const signal = begun();
+  const text = filter.value;
+  const wanted = page.prefix;
+  /** @type {string[]} */
+  const found = [];
+  let seen = 0;
+  const note = byId("keys-note");
+  const stop = el("button", { type: "button", onclick: () => listing.abort() }, "Stop");
+  byId("keys-problem").replaceChildren(stop);
+  try {
+    let after = /** @type {string | null} */ (null);
+    do {
+      const answer = await listKeys(wanted, after, SCANNED_PAGE, signal);
+      found.push(...answer.keys.filter((key) => key.includes(text)));
+      seen += answer.keys.length;
+      after = answer.next;
+      note.textContent = `${counted(found.length, "key")} found in ${counted(seen, "key")}…`;
+    } while (after !== null && found.length < MOST_FOUND);
+    byId("keys-problem").replaceChildren();
+    const whole = after === null && found.length <= MOST_FOUND;
+    const keys = found.slice(0, MOST_FOUND);
+    Object.assign(page, { path: [null], keys, next: null, searched: text });
+    showPage();
+    const where = wanted ? ` with the prefix “${wanted}”` : "";
+    note.textContent = whole
+      ? `${counted(found.length, "key")} of all ${counted(seen, "key")}${where} contain “${text}”.`
+      : `The first ${counted(keys.length, "key")}${where} that contain “${text}”, of ${counted(seen, "key")} that were searched. Use a longer text or a prefix.`;
+    await fill(keys, signal);
+  } catch (error) {
+    if (isAbort(error)) {
+      byId("keys-problem").replaceChildren();
+      note.textContent = `Stopped after ${counted(seen, "key")}. The list is unchanged.`;
+    } else fail(error);
+  }
+}
+
+/** Deletes the keys that are selected, after a question. */
+async function deleteSelected() {
+  const keys = [...selected];
+  const listed = keys.slice(0, 10).map((key) => el("li", {}, keyText(key)));
+  const curl = el("div", {});
+  showCurl(curl, [["Delete these keys", { path: "/delete-many", json: { keys } }]]);
+  const yes = await ask({
+    title: `Delete ${counted(keys.length, "key")}?`,
+    text: [
+      el("p", {}, `They are deleted from the store ${session.store}. There is no way back.`),
+      el("ul", { class: "sample" }, ...listed),
+      keys.length > listed.length ? el("p", { class: "note" }, `and ${(keys.length - listed.length).toLocaleString("en")} more`) : "",
+      curl,
+    ],
+    yes: `Delete ${counted(keys.length, "key")}`,
+    danger: true,
+    count: keys.length,
+  });
+  if (!yes) return;
+  try {
+    await deleteMany(keys);
+    selected.clear();
+    say(`Deleted ${counted(keys.length, "key")}.`);
+    await afterDelete(keys);
+  } catch (error) {
+    if (error instanceof ProblemError && error.problem.failed) {
+      // What was deleted is no longer selected, so that the rest can be deleted with one more click.
+      const left = new Set([...error.problem.failed.map((each) => each.key), ...(error.problem.not_attempted ?? [])]);
+      for (const key of keys) if (!left.has(key)) selected.delete(key);
+      await list(page.path);
+    }
+    byId("keys-problem").replaceChildren(errorBox(error));
+    showSelection();
+  }
+}
+
+/** Deletes all keys with the prefix that is typed, after a question that names their number. */
+async function deleteByPrefix() {
+  const wanted = prefix.value;
+  byId("keys-problem").replaceChildren();
+  try {
+    const count = await deletePrefix(wanted, true);
+    if (!count) return say(wanted ? "No key starts with this prefix." : "The store has no keys.");
+    const curl = el("div", {});
+    showCurl(curl, [["Delete these keys", { method: "DELETE", path: "/keys", query: prefixQuery(wanted) }]]);
+    const what = wanted ? el("p", {}, "All keys that start with ", keyText(wanted)) : el("p", {}, el("strong", {}, "All keys of the store. "), "No prefix is given.");
+    const yes = await ask({
+      title: `Delete ${counted(count, "key")}?`,
+      text: [what, el("p", {}, `They are deleted from the store ${session.store}. There is no way back.`), curl],
+      yes: `Delete ${counted(count, "key")}`,
+      danger: true,
+      count,
+    });
+    if (!yes) return undefined;
+    byId("keys-note").textContent = "Deleting…";
+    const deleted = await deletePrefix(wanted, false);
+    say(`Deleted ${counted(deleted, "key")}.`);
+    selected.clear();
+    return await afterDelete(null);
+  } catch (error) {
+    byId("keys-note").textContent = "";
+    byId("keys-problem").replaceChildren(errorBox(error));
+  }
+  return undefined;
+}
+
+/** @param {string[] | null} keys The keys that were deleted; null for many. */
+async function afterDelete(keys) {
+  await closeValue();
+  if (keys) tellChanged(keys);
+  else await list();
+}
+
+/** Opens the selected pairs in the table of Write. */
+async function editSelected() {
+  try {
+    const pairs = [];
+    for await (const pair of readMany([...selected])) pairs.push(pair);
+    addRows(pairs);
+    go("write");
+  } catch (error) {
+    byId("keys-problem").replaceChildren(errorBox(error));
+  }
+}
+
+byId("keys-form").onsubmit = (event) => {
+  event.preventDefault();
+  list();
+};
+size.onchange = () => list();
+filter.oninput = () => {
+  if (page.searched !== null && !filter.value) list();
+  else if (page.searched === null) showPage();
+};
+filter.onkeydown = (event) => {
+  if (event.key === "Enter" && filter.value) search();
+};
+byId("search-all").onclick = search;
+byId("page-first").onclick = () => list();
+byId("page-back").onclick = () => list(page.path.slice(0, -1));
+byId("page-next").onclick = () => list([...page.path, page.next]);
+byId("delete-prefix").onclick = deleteByPrefix;
+byId("delete-selected").onclick = deleteSelected;
+byId("edit-selected").onclick = editSelected;
+byId("copy-selected").onclick = () => copy([...selected].join("\n"), counted(selected.size, "key"));
+byId("clear-selected").onclick = () => {
+  selected.clear();
+  tick(false);
+  showSelection();
+};
+all.onchange = () => {
+  for (const key of rows.keys()) {
+    if (all.checked) selected.add(key);
+    else selected.delete(key);
+  }
+  tick(all.checked);
+  showSelection();
+};
+arrows(body);
+addEventListener("keydown", (event) => {
+  const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
+  if (event.key !== "/" || typing || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  go("keys");
+  filter.focus();
+});
+values.addEventListener("changed", (event) => {
+  const keys = /** @type {CustomEvent<string[]>} */ (event).detail;
+  if (page.searched === null) list(page.path);
+  else fill(keys.filter((key) => rows.has(key)), begun()).catch(fail);
+});
+access.addEventListener("changed", async () => {
+  selected.clear();
+  await closeValue();
+  page.keys = [];
+  list();
+});
+connection.addEventListener("back", () => {
+  if (!page.keys.length) list(page.path);
+});

@@ -1,0 +1,117 @@
+// Reads many keys that are pasted.
+
+import { readMany } from "./api.js";
+import { Value } from "./bytes.js";
+import { showCurl } from "./curl.js";
+import { byId, counted, el } from "./dom.js";
+import { errorBox } from "./problems.js";
+import { arrows, keyButton, valueCells } from "./rows.js";
+import { download } from "./save.js";
+import { go } from "./views.js";
+import { addRows } from "./write.js";
+
+const MOST_SHOWN = 1_000;
+/* Rows of the answer. */
+
+const MOST_HELD = 200 * 1024 * 1024;
+/* Characters of the answer that are held for the download. */
+
+const area = /** @type {HTMLTextAreaElement} */ (byId("read-keys"));
+
+function format() {
+  return /** @type {HTMLInputElement} */ (document.querySelector("[name=read-format]:checked")).value;
+}
+
+/**
+ * The keys that were typed.
+ * @param {string} text
+ * @param {string} how "lines" or "json".
+ * @returns {string[]}
+ * @throws {Error} The text is not what it should be.
+ */
+export function keysOf(text, how) {
+  if (how === "lines") return text.split("\n").filter((line) => line !== "");
+  let found;
+  try {
+    const document = JSON.parse(text);
+    found = Array.isArray(document) ? document : document?.keys ?? document?.pairs ?? [document];
+    if (!Array.isArray(found)) found = [document];
+  } catch {
+    found = text.split("\n").map((line, index) => {
+      try {
+        return line.trim() ? JSON.parse(line) : null;
+      } catch {
+        throw new Error(`Line ${index + 1} is not JSON. Write ["a", "b"], or {"key": "a"} in each line.`);
+      }
+    }).filter((each) => each !== null && !each.end);
+  }
+  return found.map((each, index) => {
+    const key = typeof each === "string" ? each : each?.key;
+    if (typeof key !== "string") throw new Error(`Item ${index + 1} is no key. Write ["a", "b"], or {"key": "a"} in each line.`);
+    return key;
+  });
+}
+
+/** @type {AbortController | null} */
+let reading = null;
+
+byId("read-form").onsubmit = async (event) => {
+  event.preventDefault();
+  const note = byId("read-note");
+  const result = byId("read-result");
+  reading?.abort();
+  reading = new AbortController();
+  const { signal } = reading;
+  result.replaceChildren();
+  byId("read-curl").replaceChildren();
+  let keys;
+  try {
+    keys = keysOf(area.value, format());
+    if (!keys.length) throw new Error("Type or paste keys first.");
+  } catch (error) {
+    note.textContent = error instanceof Error ? error.message : String(error);
+    return area.focus();
+  }
+  showCurl("read-curl", [["Read these keys", { path: "/get-many", json: { keys } }]]);
+  const body = el("tbody");
+  arrows(body);
+  /** @type {import("./bytes.js").Pair[]} */
+  const pairs = [];
+  let found = 0;
+  let held = 0;
+  let read = 0;
+  const stop = el("button", { type: "button", onclick: () => reading?.abort() }, "Stop");
+  result.replaceChildren(el("div", { class: "bar" }, stop));
+  try {
+    for await (const pair of readMany(keys, signal)) {
+      read++;
+      if (pair.value !== null) found++;
+      held += pair.key.length + (pair.value ?? "").length;
+      if (held <= MOST_HELD) pairs.push(pair);
+      if (read % 1000 === 0) note.textContent = `${counted(read, "key")} of ${keys.length.toLocaleString("en")}…`;
+    }
+  } catch (error) {
+    result.replaceChildren(errorBox(error));
+    note.textContent = `${counted(read, "key")} of ${keys.length.toLocaleString("en")} were read.`;
+  }
+  note.textContent = `${counted(found, "key")} found, ${(read - found).toLocaleString("en")} missing.`;
+  if (!pairs.length) return undefined;
+  for (const pair of pairs.slice(0, MOST_SHOWN)) {
+    body.append(el("tr", {}, el("th", { scope: "row" }, keyButton(pair.key)), ...valueCells(Value.of(pair))));
+  }
+  const present = pairs.filter((pair) => pair.value !== null);
+  const keep = () => download(new Blob(present.map((pair) => JSON.stringify(pair) + "\n")), "pairs.ndjson");
+  stop.parentElement?.remove();
+  result.append(
+    el("div", { class: "bar" },
+      el("button", { type: "button", disabled: !present.length || pairs.length < read, onclick: keep }, "Download those found"),
+      el("button", { type: "button", disabled: present.length === 0 || present.length > MOST_SHOWN, onclick: () => {
+        addRows(present);
+        go("write");
+      } }, "Edit in the table")),
+    el("table", { class: "keys" }, el("caption", { class: "hidden" }, "Keys that were read"),
+      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Key"), el("th", { scope: "col", class: "preview" }, "Value"), el("th", { scope: "col", class: "size" }, "Size"))), body),
+    pairs.length > MOST_SHOWN ? el("p", { class: "note" }, `The first ${counted(MOST_SHOWN, "key")} are shown.`) : "",
+  );
+  return undefined;
+};
