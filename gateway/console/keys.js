@@ -132,9 +132,12 @@ function face(title, text, ...actions) {
 function showPage() {
   const text = filter.value;
   const keys = page.searched === null ? page.keys.filter((key) => key.includes(text)) : page.keys;
+  const shown = keys.map((key) => /** @type {[string, HTMLTableRowElement]} */ ([key, rowOf(key)]));
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   rows.clear();
-  for (const key of keys) rows.set(key, rowOf(key));
+  for (const [key, row] of shown) rows.set(key, row);
   body.replaceChildren(...rows.values());
+  if (focused && body.contains(focused)) focused.focus(); // it was lost when its row was taken out
   byId("keys-face").replaceChildren();
   byId("keys-list").hidden = false;
   showNote(keys.length);
@@ -183,7 +186,10 @@ function showEmpty() {
 /** @param {string} key */
 function rowOf(key) {
   const before = rows.get(key);
-  if (before) return before;
+  if (before) {
+    /** @type {HTMLInputElement} */ (before.querySelector("input")).checked = selected.has(key);
+    return before;
+  }
   const box = el("input", { type: "checkbox", checked: selected.has(key), "aria-label": `Select ${key || "the empty key"}`, onchange: () => {
     if (box.checked) selected.add(key);
     else selected.delete(key);

@@ -67,11 +67,14 @@ def test_with_the_mouse(page: Page, store: Store) -> None:
 def press_to(page: Page, selector: str, press: str = "Tab") -> None:
     """Presses a key until the focus is on an element. It must be visible there."""
     for _ in range(60):
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            assert page.evaluate(
-                "document.activeElement.matches(':focus-visible') && "
-                "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
-            ), f"the focus on {selector} cannot be seen"
+        there, visible = page.evaluate(
+            "selector => [document.activeElement.matches(selector), "
+            "document.activeElement.matches(':focus-visible') && "
+            "getComputedStyle(document.activeElement).outlineStyle !== 'none']",
+            selector,
+        )
+        if there:
+            assert visible, f"the focus on {selector} cannot be seen"
             return
         page.keyboard.press(press)
     raise AssertionError(f"the keyboard does not get to {selector}")
