@@ -12,15 +12,15 @@ more. SQLite is the store. `SPIN_4_0=PROGRAM` names a Spin 4.0; otherwise the `s
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+from bench.files import machine
 from bench.limited import MIB, SETTINGS, Case, cases, send
 from tests.otlp import Received, receiver
-from tests.servers import Server, serving, why_not
+from tests.servers import Server, serving
 
 MEMORY = 128 * MIB
 """The limit of Akamai Functions for the memory of one execution, in bytes."""
@@ -86,12 +86,7 @@ def measure(server: Server, memory: Memory, case: Case) -> bool:
 def main() -> int:
     """Measures and prints the results. Returns 1 if an answer was wrong or a memory was too small."""
     host = "spin-4.0" if "SPIN_4_0" in os.environ else "spin-0.3-rc"
-    if missing := why_not(host):
-        print(f"not measured: {missing}", file=sys.stderr)
-        return 1
-    program = os.environ.get("SPIN_4_0", "spin")
-    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    print(f"{version.strip()}, SQLite, {os.cpu_count()} cores, instances of at most {MEMORY // MIB} MiB")
+    print(f"{machine(host)}, instances of at most {MEMORY // MIB} MiB")
     print(f"{'request':52} answered    MiB seconds")
     options = ("--max-instance-reuse-count", "1", "--max-instance-memory", str(MEMORY))
     with tempfile.TemporaryDirectory() as name, receiver() as received:

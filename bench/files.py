@@ -10,18 +10,20 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.servers import Server, why_not
+from tests.servers import Server, spin_program, why_not
 
 NDJSON = "content-type: application/x-ndjson"
 
 
-def machine() -> str:
-    """A line that describes the machine. Ends the program if `spin` is missing."""
-    missing = why_not("spin")
+def machine(host: str = "spin") -> str:
+    """A line that describes the machine. Ends the program if it cannot run this host of SPINS."""
+    missing = why_not(host)
     if missing:
         print(f"not measured: {missing}", file=sys.stderr)
         raise SystemExit(1)
-    spin = subprocess.run(["spin", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    spin = subprocess.run(
+        [spin_program(host), "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
     return f"{spin}, SQLite, {os.cpu_count()} cores"
 
 

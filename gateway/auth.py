@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-from gateway.problems import Problem
+from gateway.problems import INSUFFICIENT_SCOPE, Problem
 from gateway.settings import Access, Scope, Token
 
 _ALLOWS: dict[Scope, frozenset[Scope]] = {
@@ -96,16 +96,13 @@ def require(caller: Caller, needed: Scope, label: str) -> None:
         Problem: `forbidden`: the caller may not.
     """
     if caller.stores is not None and label not in caller.stores:
-        raise Problem(
-            "forbidden",
-            f"The token is not valid for the store {label[:100]}. Use another token.",
-            headers=[("www-authenticate", 'Bearer error="insufficient_scope"')],
+        raise _forbidden(
+            f"The token is not valid for the store {label[:100]}. Use another token.", INSUFFICIENT_SCOPE
         )
     if needed not in _ALLOWS[caller.scope]:
-        raise Problem(
-            "forbidden",
+        raise _forbidden(
             "This request changes the store, but the caller may only read. Send the write token.",
-            headers=[("www-authenticate", 'Bearer error="insufficient_scope", scope="write"')],
+            f'{INSUFFICIENT_SCOPE}, scope="write"',
         )
 
 
@@ -156,8 +153,8 @@ def _page(what: str) -> Problem:
     )
 
 
-def _forbidden(detail: str) -> Problem:
-    return Problem("forbidden", detail, headers=[("www-authenticate", "Bearer")])
+def _forbidden(detail: str, challenge: str = "Bearer") -> Problem:
+    return Problem("forbidden", detail, headers=[("www-authenticate", challenge)])
 
 
 def _same(given: bytes, configured: str) -> bool:

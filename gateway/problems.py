@@ -11,6 +11,9 @@ from gateway.record import Record
 from gateway.stores import MAX_REPORTED_FAILURES
 from kv_batch.errors import BatchFailed, KvBatchError, NoSuchStore, StoreBusy, StoreError, StoreNotGranted
 
+INSUFFICIENT_SCOPE: Final = 'Bearer error="insufficient_scope"'
+"""The `www-authenticate` of a valid token that does not allow the request (RFC 6750 section 3.1)."""
+
 
 class Problem(KvBatchError):
     """An error that the client is told as `application/problem+json`.

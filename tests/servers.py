@@ -99,6 +99,12 @@ def why_not(host: str) -> str | None:
     return f"spin {spin.version} on PATH cannot run {component.interface}" if newer else None
 
 
+def spin_program(host: str) -> str:
+    """The `spin` of a host of SPINS: a path, or a name on PATH."""
+    variable, _ = SPINS[host]
+    return os.environ[variable] if variable else "spin"
+
+
 def free_port() -> int:
     """A free port on the loopback."""
     with socket.socket() as probe:
@@ -116,15 +122,10 @@ def command(
     """
     listen = ["--listen", f"127.0.0.1:{port}"]
     if host in SPINS:
-        variable, component = SPINS[host]
+        component = SPINS[host][1]
         # Spin accepts an option only once: an option given here replaces that of `make up`.
         usual = [] if SPIN_OPTIONS[0] in arguments else component.options
-        program = [
-            os.environ[variable] if variable else "spin",
-            "up",
-            "--from",
-            manifest or component.manifest,
-        ]
+        program = [spin_program(host), "up", "--from", manifest or component.manifest]
         return [*program, *listen, "--state-dir", str(data), *usual, *arguments]
     embedded = [sys.executable, "-m", "embedded", "--manifest", manifest or "spin.toml"]
     return [*embedded, "--component", "build/embedded.wasm", *listen, "--data", str(data), *arguments]

@@ -11,7 +11,7 @@ import binascii
 import json
 from collections.abc import Sequence
 
-from gateway.problems import Problem
+from gateway.problems import INSUFFICIENT_SCOPE, Problem
 from gateway.settings import Limits
 from gateway.wire.json_text import TooMany, parse
 from gateway.wire.mistaken import BOM, explain_body
@@ -118,7 +118,7 @@ def check_key(key: object, limits: Limits, where: Where) -> str:
             f"The token is valid for keys that start with {_shorten(limits.key_prefix)}, but this key does "
             "not. Use another key, or another token.",
             where,
-            headers=[("www-authenticate", 'Bearer error="insufficient_scope"')],
+            headers=[("www-authenticate", INSUFFICIENT_SCOPE)],
         )
     return key
 

@@ -104,21 +104,17 @@ def test_a_replica_that_is_killed_loses_nothing_that_was_acknowledged(tmp_path: 
     with ExitStack() as stack:
         engine = stack.enter_context(redis(tmp_path))
 
-        def replica(number: int, life: int) -> httpx.URL:
+        def replica(number: int, life: int) -> Server:
             data = tmp_path / f"replica-{number}-{life}"
-            server = spin_over(engine, data, stack, host=HOST, port=str(ports[number]))
-            servers[number] = server
-            return httpx.URL(server.url)
+            return spin_over(engine, data, stack, host=HOST, port=str(ports[number]))
 
-        servers: dict[int, Server] = {}
-        urls = [str(replica(number, 0)) for number in (0, 1)]
-        through = (
-            f"http://127.0.0.1:{stack.enter_context(proxy('nginx', ports[0], tmp_path / 'nginx', ports[1]))}"
-        )
+        first, second = replica(0, 0), replica(1, 0)
+        urls = [first.url, second.url]
+        port = stack.enter_context(proxy("nginx", ports[0], tmp_path / "nginx", ports[1]))
         assert all(becomes(url, 200, 5) for url in urls)
-        with writing(through) as writers:
+        with writing(f"http://127.0.0.1:{port}") as writers:
             time.sleep(1.5)
-            servers[0].kill()
+            first.kill()
             before = sum(len(writer.acknowledged) for writer in writers)
             time.sleep(1.5)
             assert becomes(urls[1], 200, 2)

@@ -26,8 +26,8 @@ from kv_batch.bucket import MOST_KEYS
 from kv_batch.wit import Wit, WitBucket, open_bucket
 from tests.clock import run
 from tests.wit_types import Err, wasi_keyvalue_store
+from tools.components import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from bench.limited import SETTINGS
+from tools.components import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 MANIFESTS = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
 SCHEMA = jsonschema_rs.validator_for(
     yaml.safe_load((Path(__file__).parent / "spinapp.schema.yaml").read_text())

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gateway.record import Record
+from tools.components import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = (ROOT / "docs/observability.md").read_text()
 QUERIES = [shlex.split(line)[1:-1] for line in DOCUMENT.splitlines() if line.startswith("jq ")]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

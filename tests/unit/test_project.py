@@ -17,8 +17,8 @@ from gateway.openapi import DOCUMENT
 from gateway.problems import PROBLEMS
 from gateway.settings import LIMITED, Access, Limits, ready_stores
 from kv_batch.batch import RETRY_SECONDS
+from tools.components import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 MANIFEST = tomllib.loads((ROOT / "spin.toml").read_text())
 
 

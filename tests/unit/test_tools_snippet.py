@@ -45,9 +45,7 @@ def test_an_app_of_its_own_has_every_variable() -> None:
     assert tables["trigger"] == {"http": [{"route": "/...", "component": "kv"}]}
     defaults = {each.name: each.default for each in app_variables(placement)}
     changed = {name: default for name, default in defaults.items() if DECLARED[name]["default"] != default}
-    assert changed == {"anonymous": "read"} | (
-        {"ready_stores": "cache"} if "ready_stores" in DECLARED else {}
-    )
+    assert changed == {"anonymous": "read", "ready_stores": "cache"}
 
 
 def test_another_app_gets_only_the_secrets_as_variables_and_under_names_of_their_own() -> None:
