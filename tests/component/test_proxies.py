@@ -114,15 +114,21 @@ def test_many_keys_are_answered_or_refused(name: str, url: str, lines: Path) -> 
 
 
 @pytest.mark.parametrize("megabytes", [0.2, 23])
-def test_what_is_wrong_with_a_line_is_seen(url: str, megabytes: float, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_line_is_seen(name: str, url: str, megabytes: float, tmp_path: Path) -> None:
+    """Caddy resets some connections that are still sending when they are answered (docs/production.md)."""
     file = tmp_path / "bad.ndjson"
     line = b'{"key": "k", "value": "%s"}\n' % (b"v" * 75)
     count = int(megabytes * 1_000_000) // len(line)
     file.write_bytes(line + b'{"key": "k", "value": 3}\n' + line * count)
+    seen = 0
     for _ in range(5):
         answer = curl(*IMPORT, str(file), "-w", "\n%{http_code}", f"{url}/set-many")
+        if name == "caddy" and answer.returncode in {55, 56}:  # failed to send, failed to receive
+            continue
         problem, _, status = answer.stdout.rpartition("\n")
         assert (status, json.loads(problem)["line"]) == ("400", 2), answer.stderr
+        seen += 1
+    assert seen >= 3
 
 
 def test_a_gateway_that_is_killed_in_an_export_is_found_out(name: str, host: str, tmp_path: Path) -> None:
