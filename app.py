@@ -124,7 +124,7 @@ class SpinBody:
         """Whether the client may still be sending the body of a request with these headers."""
         if self._ended or self.reader.writer_dropped:
             return False
-        return linger.may_be_sending(headers, begun=self._begun)
+        return linger.may_be_sending(headers, begun=self._begun, chunked="transfer-encoding" in headers)
 
     def close(self) -> None:
         """Reads no more of the body. If there is more, the host closes the connection."""

@@ -66,7 +66,7 @@ def limits(status: int) -> Limits:
     return STRANGERS if is_stranger(status) else CALLERS
 
 
-def may_be_sending(headers: Mapping[str, str], *, begun: bool) -> bool:
+def may_be_sending(headers: Mapping[str, str], *, begun: bool, chunked: bool) -> bool:
     """Whether the client may still be sending a body that did not end yet.
 
     A client that waits for "100 Continue" sends nothing before it is told to. After an answer it may never do
@@ -75,7 +75,8 @@ def may_be_sending(headers: Mapping[str, str], *, begun: bool) -> bool:
     Args:
         headers: The headers of the request by lower-case name.
         begun: Whether a part of the body was read, which makes the host send "100 Continue".
+        chunked: Whether a body without `content-length` may follow, in chunks.
     """
     if "expect" in headers and not begun:
         return False
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    return headers.get("content-length", "0") != "0" or chunked

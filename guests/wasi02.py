@@ -76,7 +76,9 @@ class Wasi02Body:
 
     def read_on(self, headers: Mapping[str, str], limits: linger.Limits) -> None:
         """Reads and discards the rest of the body, up to the limits, if the client may still send it."""
-        if self._ended or not linger.may_be_sending(headers, begun=self._begun):
+        # The host does not show `transfer-encoding` to its guest.
+        chunked = "content-length" not in headers
+        if self._ended or not linger.may_be_sending(headers, begun=self._begun, chunked=chunked):
             return
         end = time.monotonic() + limits.seconds
         left = limits.bytes

@@ -139,8 +139,6 @@ def test_an_early_answer_reaches_its_client(
         if seen != {wanted: tries}:
             lost[case.name] = dict(seen)
     table.append(f"| {host} | {client.name} | {through or ''} | {size} | {' | '.join(cells)} |")
-    if lost and host in ("spin-0.2", "spin-3") and client.program == "go":
-        pytest.xfail("on WASI 0.2 the early answer to a long chunked body is sometimes lost to Go")
     assert lost == {}
 
 

@@ -62,7 +62,8 @@ def closed(host: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serv
 def still_serves(server: Server) -> None:
     """Checks that the host answers and the pair is unchanged."""
     answer = httpx.get(f"{server.url}/v1/default", params={"key": SENTINEL}, timeout=60)
-    assert answer.json() == {"pairs": [{"key": SENTINEL, "value": "stays"}]}
+    deleted = [line for line in server.logged().splitlines() if re.search('"DELETE"|delete-many', line)]
+    assert answer.json() == {"pairs": [{"key": SENTINEL, "value": "stays"}]}, "\n".join(deleted)
 
 
 SPINS = re.compile(
