@@ -87,7 +87,8 @@ def html(document: Json, base: str = "") -> str:
 <header>
 <h1>kv-batch: API reference</h1>
 <p>{escape(info["summary"])}. Version {escape(info["version"])};
-<a href="{escape(base)}/openapi.json">the same as OpenAPI {escape(document["openapi"])}</a>.</p>
+<a href="{escape(base)}/openapi.json">the same as OpenAPI {escape(document["openapi"])}</a>;
+<a href="{escape(base)}/">the console</a>.</p>
 </header>
 <nav aria-label="Operations"><ul>{contents}<li><a href="#problems">Problems</a></li></ul></nav>
 <main id="main">

@@ -1,7 +1,7 @@
 // Who asks, of what store, and whether the gateway can be reached.
 
-import { base, knownStores, session } from "./api.js";
-import { setUnsaved } from "./ask.js";
+import { addressedStore, base, knownStores, session } from "./api.js";
+import { mayDiscard, setUnsaved } from "./ask.js";
 import { connection } from "./connection.js";
 import { byId, el, say, visible } from "./dom.js";
 
@@ -14,6 +14,11 @@ const field = /** @type {HTMLInputElement} */ (byId("token"));
 function showAccess() {
   byId("access").textContent = session.token ? "Token in use" : "No token";
   byId("token-forget").hidden = !session.token;
+}
+
+/** Why a token is needed, without the words for callers that set a header. @param {string} detail */
+export function tokenReason(detail) {
+  return detail.replace(/Send (one|a token): authorization: Bearer TOKEN\./, "Enter the token of this gateway.");
 }
 
 /** Asks for a token. @param {string} [reason] */
@@ -49,7 +54,7 @@ byId("token-form").onsubmit = (event) => {
 };
 connection.addEventListener("unauthorized", (event) => {
   const { detail } = /** @type {CustomEvent} */ (event).detail;
-  askToken(session.token ? `The gateway does not accept the token of this tab. ${detail}` : detail);
+  askToken(session.token ? `The gateway does not accept the token of this tab. ${detail}` : tokenReason(detail));
 });
 
 // A lost connection: it is tried again, less and less often, until the gateway answers.
@@ -97,19 +102,22 @@ function open(label) {
   if (location.hash !== hash) history.replaceState(null, "", hash);
 }
 
+/** Opens another store, unless an edited value of this one is kept. @param {string} label */
+async function change(label) {
+  const kept = label !== session.store && !(await mayDiscard("value"));
+  open(kept ? session.store : label);
+  if (!kept) access.dispatchEvent(new Event("changed"));
+}
+
 byId("store-form").onsubmit = (event) => {
   event.preventDefault();
-  if (!store.value || store.value === session.store) return access.dispatchEvent(new Event("changed"));
-  open(store.value);
-  return access.dispatchEvent(new Event("changed"));
+  change(store.value || session.store);
 };
-addEventListener("hashchange", () => {
-  open(decodeURIComponent(location.hash.slice(1)) || "default");
-  access.dispatchEvent(new Event("changed"));
-});
+addEventListener("hashchange", () => change(addressedStore()));
 
 /** Shows the store and the token of the session, and proposes the stores that the gateway names. */
 export async function begin() {
+  /** @type {HTMLAnchorElement} */ (byId("reference")).href = new URL("docs", base).href;
   open(session.store);
   showAccess();
   setUnsaved("", null);

@@ -19,6 +19,10 @@ import { linesOf } from "./lines.js";
  * @property {string[]} [not_attempted]
  * @property {number} [resume_line]
  * @property {string} [request_id]
+ * @property {string} [variable]
+ * @property {number} [limit]
+ * @property {number} [actual]
+ * @property {string} [retry_after] The header Retry-After, in seconds.
  */
 
 /** The gateway's own address. It may be under any path, which may lack its last slash. */
@@ -26,9 +30,19 @@ export const base = new URL(location.pathname.replace(/\/?$/, "/"), location.ori
 
 const TOKEN_ITEM = `kv-batch token ${base.pathname}`;
 
+/** The store that the address names; "default" if it names none. */
+export function addressedStore() {
+  const text = location.hash.slice(1);
+  try {
+    return decodeURIComponent(text) || "default";
+  } catch {
+    return text; // it was typed, with a % of its own
+  }
+}
+
 /** What this tab works with. */
 export const session = {
-  store: decodeURIComponent(location.hash.slice(1)) || "default",
+  store: addressedStore(),
   token: sessionStorage.getItem(TOKEN_ITEM) ?? "",
 
   /** Keeps a token for this tab; an empty one forgets it. @param {string} token */
@@ -96,7 +110,8 @@ export async function request(method, path, call = {}) {
 function problemOf(response, text) {
   try {
     const problem = JSON.parse(text);
-    if (typeof problem.detail === "string") return problem;
+    const retryAfter = response.headers.get("retry-after");
+    if (typeof problem.detail === "string") return retryAfter ? { ...problem, retry_after: retryAfter } : problem;
   } catch {
     // It is not JSON.
   }

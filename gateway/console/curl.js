@@ -48,12 +48,13 @@ export function queryText(query) {
  * @property {Record<string, string | null | undefined>} [query]
  * @property {unknown} [json] The body.
  * @property {string[]} [options] Further words, quoted as they must be.
+ * @property {string} [before] What comes before the command, such as a pipe into it.
  * @property {string} [then] What follows the command, such as a pipe.
  */
 
 /** The command. @param {Line} line */
 export function curlLine(line) {
-  const words = ["curl -sS"];
+  const words = [line.before ? `${line.before} curl -sS` : "curl -sS"];
   if (line.method) words.push(`-X ${line.method}`);
   if (session.token) words.push('-H "authorization: Bearer $TOKEN"');
   words.push(...(line.options ?? []));
@@ -62,7 +63,8 @@ export function curlLine(line) {
     words.push(body.length > LONGEST_BODY ? "--json @body.json" : `--json ${quote(body)}`);
   }
   const url = new URL(`v1/${encodeURIComponent(session.store)}${line.path}`, base);
-  words.push(quote(url.href + queryText(line.query ?? {})) + (line.then ? ` ${line.then}` : ""));
+  words.push(quote(url.href + queryText(line.query ?? {})));
+  if (line.then) words.push(line.then);
   let text = words[0];
   let width = text.length;
   for (const word of words.slice(1)) {

@@ -45,6 +45,7 @@ function lastLine(tail) {
  * @throws {Error} The export is not whole.
  */
 function checkEnd(line, pairs) {
+  /** @type {{ problem?: import("./api.js").Problem, end?: { pairs: number } }} */
   let document = {};
   try {
     document = JSON.parse(line);

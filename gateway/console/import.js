@@ -6,8 +6,9 @@
 import { ProblemError, request, session } from "./api.js";
 import { setUnsaved } from "./ask.js";
 import { Lost, whole } from "./connection.js";
-import { showCurl } from "./curl.js";
+import { quote, showCurl } from "./curl.js";
 import { byId, counted, el, say } from "./dom.js";
+import { gunzip } from "./gunzip.js";
 import { partsOf, withoutLinesBefore } from "./lines.js";
 import { errorBox, isAbort } from "./problems.js";
 import { Progress, timeText } from "./progress.js";
@@ -85,7 +86,7 @@ class Import {
       },
     });
     const stream = this.source.stream().pipeThrough(counter);
-    return start[0] === 0x1f && start[1] === 0x8b ? stream.pipeThrough(new DecompressionStream("gzip")) : stream;
+    return start[0] === 0x1f && start[1] === 0x8b ? stream.pipeThrough(gunzip()) : stream;
   }
 
   /** Sends the file. @returns {Promise<boolean>} Whether it was sent to its end. */
@@ -156,6 +157,7 @@ async function start(first) {
   const source = file.files?.[0];
   if (!source || current) return;
   line.value = String(first);
+  showLines();
   const result = byId("import-result");
   result.replaceChildren();
   const job = (current = new Import(source, first));
@@ -206,7 +208,7 @@ function endedEarlyParts(job, error) {
   }
   const fileError = error instanceof DOMException && !isAbort(error) || (error instanceof TypeError);
   const shown = fileError ? new Error("The file could not be read: it has changed since it was chosen, or its gzip data is " +
-    "damaged or has several parts. Choose it again; gzip -dc makes plain NDJSON of it.") : error;
+    "damaged. Choose the file again; gzip -t checks its data.") : error;
   return [
     el("h2", { tabIndex: -1 }, stopped ? "The import was stopped" : "The import ended early"),
     el("p", {}, job.told()),
@@ -227,14 +229,27 @@ file.onchange = () => {
   showLines();
 };
 
+line.oninput = () => showLines();
+
 /** Shows the curl line of an import. */
 export function showLines() {
   const name = file.files?.[0]?.name ?? "dump.ndjson";
-  const options = ["-H 'content-type: application/x-ndjson'", ...(name.endsWith(".gz") ? ["-H 'content-encoding: gzip'"] : []), `-T ${shellWord(name)}`];
-  showCurl("import-curl", [["Import this file", { method: "POST", path: "/set-many", options }]]);
+  const packed = name.endsWith(".gz");
+  const first = Number(line.value) || 1;
+  const options = ["-H 'content-type: application/x-ndjson'"];
+  let before;
+  if (first > 1) {
+    const tail = `tail -n +${first}`;
+    before = packed ? `gzip -dc ${shellWord(name)} | ${tail} |` : `${tail} ${shellWord(name)} |`;
+    options.push("-T -");
+  } else {
+    if (packed) options.push("-H 'content-encoding: gzip'");
+    options.push(`-T ${shellWord(name)}`);
+  }
+  showCurl("import-curl", [["Import this file", { method: "POST", path: "/set-many", options, before }]]);
 }
 
 /** A file name as a word of a shell that curl takes for a file. @param {string} name */
 function shellWord(name) {
-  return `'${(/^[-.]/.test(name) ? `./${name}` : name).replaceAll("'", "'\\''")}'`;
+  return quote(/^[-.]/.test(name) ? `./${name}` : name);
 }

@@ -1,6 +1,6 @@
 // The keys of a store: by prefix, page by page, with the values of the page.
 
-import { access, askToken } from "./access.js";
+import { access, askToken, tokenReason } from "./access.js";
 import { ProblemError, deleteMany, deletePrefix, listKeys, prefixQuery, readMany, session } from "./api.js";
 import { ask } from "./ask.js";
 import { Value } from "./bytes.js";
@@ -41,7 +41,7 @@ const page = {
   searched: null,
 };
 
-/** @type {Map<string, HTMLElement>} The rows that are shown. */
+/** @type {Map<string, HTMLTableRowElement>} The rows that are shown. */
 const rows = new Map();
 
 /** @type {Set<string>} */
@@ -88,9 +88,12 @@ async function fill(keys, signal) {
   }
 }
 
-/** @param {HTMLElement} row @param {Value | null} value */
+/** @param {HTMLTableRowElement} row @param {Value | null} value */
 function put(row, value) {
-  row.replaceChildren(row.cells[0], row.cells[1], ...valueCells(value));
+  // The other cells stay where they are: an element that is moved loses the focus.
+  const [preview, bytes] = valueCells(value);
+  row.cells[2].replaceWith(preview);
+  row.cells[3].replaceWith(bytes);
 }
 
 /** @param {unknown} error */
@@ -109,7 +112,7 @@ function fail(error) {
     body.replaceChildren();
     const token = el("button", { type: "button", class: "primary", onclick: () => askToken() }, "Enter a token");
     const title = error.problem.status === 401 ? "A token is needed" : "No access to this store";
-    face(title, error.problem.detail, token);
+    face(title, tokenReason(error.problem.detail), token);
     return;
   }
   if (page.keys.length) byId("keys-problem").replaceChildren(errorBox(error, again));
@@ -174,6 +177,7 @@ function showEmpty() {
   if (page.prefix) {
     const everything = () => {
       prefix.value = "";
+      showDelete();
       list();
     };
     return face("No key starts with this prefix", el("span", {}, keyText(page.prefix)), el("button", { type: "button", onclick: everything }, "Show all keys"));
@@ -202,7 +206,7 @@ function rowOf(key) {
 function showSelection() {
   byId("selection").hidden = !selected.size;
   const elsewhere = [...selected].filter((key) => !rows.has(key)).length;
-  byId("selected-count").textContent = `${counted(selected.size, "key")} selected${elsewhere ? `, ${elsewhere.toLocaleString("en")} of them not shown here` : ""}`;
+  byId("selected-count").textContent = `${counted(selected.size, "key")} selected${elsewhere ? `, ${elsewhere.toLocaleString("en")} not shown here` : ""}`;
   const here = selected.size - elsewhere;
   all.checked = here > 0 && here === rows.size;
   all.indeterminate = here > 0 && here < rows.size;
@@ -260,7 +264,7 @@ async function deleteSelected() {
   const yes = await ask({
     title: `Delete ${counted(keys.length, "key")}?`,
     text: [
-      el("p", {}, `They are deleted from the store ${session.store}. There is no way back.`),
+      el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${session.store}. There is no way back.`),
       el("ul", { class: "sample" }, ...listed),
       keys.length > listed.length ? el("p", { class: "note" }, `and ${(keys.length - listed.length).toLocaleString("en")} more`) : "",
       curl,
@@ -287,31 +291,40 @@ async function deleteSelected() {
   }
 }
 
+/** Says what the button beside the prefix deletes. */
+function showDelete() {
+  byId("delete-prefix").textContent = prefix.value ? "Delete this prefix…" : "Delete all keys…";
+}
+
 /** Deletes all keys with the prefix that is typed, after a question that names their number. */
 async function deleteByPrefix() {
   const wanted = prefix.value;
+  const note = byId("keys-note");
+  const before = note.textContent;
+  note.textContent = "Counting the keys…";
   byId("keys-problem").replaceChildren();
   try {
     const count = await deletePrefix(wanted, true);
+    note.textContent = before;
     if (!count) return say(wanted ? "No key starts with this prefix." : "The store has no keys.");
     const curl = el("div", {});
     showCurl(curl, [["Delete these keys", { method: "DELETE", path: "/keys", query: prefixQuery(wanted) }]]);
     const what = wanted ? el("p", {}, "All keys that start with ", keyText(wanted)) : el("p", {}, el("strong", {}, "All keys of the store. "), "No prefix is given.");
     const yes = await ask({
       title: `Delete ${counted(count, "key")}?`,
-      text: [what, el("p", {}, `They are deleted from the store ${session.store}. There is no way back.`), curl],
+      text: [what, el("p", {}, `${count === 1 ? "It is" : "They are"} deleted from the store ${session.store}. There is no way back.`), curl],
       yes: `Delete ${counted(count, "key")}`,
       danger: true,
       count,
     });
     if (!yes) return undefined;
-    byId("keys-note").textContent = "Deleting…";
+    note.textContent = "Deleting…";
     const deleted = await deletePrefix(wanted, false);
     say(`Deleted ${counted(deleted, "key")}.`);
     selected.clear();
     return await afterDelete(null);
   } catch (error) {
-    byId("keys-note").textContent = "";
+    note.textContent = before;
     byId("keys-problem").replaceChildren(errorBox(error));
   }
   return undefined;
@@ -341,6 +354,7 @@ byId("keys-form").onsubmit = (event) => {
   list();
 };
 size.onchange = () => list();
+prefix.oninput = showDelete;
 filter.oninput = () => {
   if (page.searched !== null && !filter.value) list();
   else if (page.searched === null) showPage();

@@ -28,23 +28,28 @@ export function errorBox(error, ...actions) {
 function otherParts(error) {
   if (error instanceof Lost) {
     return [
-      el("h3", {}, "The connection was lost"),
+      el("h2", {}, "The connection was lost"),
       el("p", {}, "The gateway did not answer to the end. If this was a write, it may have been applied in part. Every " +
         "request may be sent again unchanged."),
     ];
   }
-  return [el("h3", {}, "This did not work"), el("p", {}, ...visible(error instanceof Error ? error.message : String(error)))];
+  return [el("h2", {}, "This did not work"), el("p", {}, ...visible(error instanceof Error ? error.message : String(error)))];
 }
 
 /** @param {import("./api.js").Problem} problem @returns {HTMLElement[]} */
 function problemParts(problem) {
-  const parts = [el("h3", {}, ...visible(problem.title)), el("p", {}, ...visible(problem.detail))];
+  const parts = [el("h2", {}, ...visible(problem.title)), el("p", {}, ...visible(problem.detail))];
   const facts = [
     ["Status", problem.status],
     ["Line", problem.line],
     ["Place", problem.pointer],
     ["Parameter", problem.parameter],
+    ["Variable", problem.variable],
+    ["Limit", problem.limit],
+    ["Actual", problem.actual],
     ["Applied", problem.applied],
+    ["Go on from line", problem.resume_line],
+    ["Try again after", problem.retry_after && `${problem.retry_after} s`],
     ["Request", problem.request_id],
   ].filter(([, value]) => value !== undefined && value !== "");
   parts.push(el("dl", { class: "facts" }, ...facts.flatMap(([name, value]) => [

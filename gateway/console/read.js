@@ -4,7 +4,7 @@ import { readMany } from "./api.js";
 import { Value } from "./bytes.js";
 import { showCurl } from "./curl.js";
 import { byId, counted, el } from "./dom.js";
-import { errorBox } from "./problems.js";
+import { errorBox, isAbort } from "./problems.js";
 import { arrows, keyButton, valueCells } from "./rows.js";
 import { download } from "./save.js";
 import { go } from "./views.js";
@@ -61,7 +61,7 @@ byId("read-form").onsubmit = async (event) => {
   const result = byId("read-result");
   reading?.abort();
   reading = new AbortController();
-  const { signal } = reading;
+  const abort = reading;
   result.replaceChildren();
   byId("read-curl").replaceChildren();
   let keys;
@@ -80,28 +80,32 @@ byId("read-form").onsubmit = async (event) => {
   let found = 0;
   let held = 0;
   let read = 0;
-  const stop = el("button", { type: "button", onclick: () => reading?.abort() }, "Stop");
+  /** @type {unknown} */
+  let error = null;
+  const stop = el("button", { type: "button", onclick: () => abort.abort() }, "Stop");
   result.replaceChildren(el("div", { class: "bar" }, stop));
+  note.textContent = "Reading…";
   try {
-    for await (const pair of readMany(keys, signal)) {
+    for await (const pair of readMany(keys, abort.signal)) {
       read++;
       if (pair.value !== null) found++;
       held += pair.key.length + (pair.value ?? "").length;
       if (held <= MOST_HELD) pairs.push(pair);
       if (read % 1000 === 0) note.textContent = `${counted(read, "key")} of ${keys.length.toLocaleString("en")}…`;
     }
-  } catch (error) {
-    result.replaceChildren(errorBox(error));
-    note.textContent = `${counted(read, "key")} of ${keys.length.toLocaleString("en")} were read.`;
+  } catch (caught) {
+    error = caught;
   }
-  note.textContent = `${counted(found, "key")} found, ${(read - found).toLocaleString("en")} missing.`;
+  if (reading !== abort) return undefined; // another read has begun
+  result.replaceChildren(...(error === null || isAbort(error) ? [] : [errorBox(error)]));
+  const early = error === null ? "" : `Stopped after ${counted(read, "key")} of ${keys.length.toLocaleString("en")}. `;
+  note.textContent = `${early}${counted(found, "key")} found, ${(read - found).toLocaleString("en")} missing.`;
   if (!pairs.length) return undefined;
   for (const pair of pairs.slice(0, MOST_SHOWN)) {
     body.append(el("tr", {}, el("th", { scope: "row" }, keyButton(pair.key)), ...valueCells(Value.of(pair))));
   }
   const present = pairs.filter((pair) => pair.value !== null);
   const keep = () => download(new Blob(present.map((pair) => JSON.stringify(pair) + "\n")), "pairs.ndjson");
-  stop.parentElement?.remove();
   result.append(
     el("div", { class: "bar" },
       el("button", { type: "button", disabled: !present.length || pairs.length < read, onclick: keep }, "Download those found"),

@@ -96,7 +96,7 @@ function showValue(view) {
     el("div", { class: "bar" }, el("span", { class: "segmented", role: "group", "aria-label": "Shown as" }, ...tabs),
       el("span", { class: "grow" }),
       el("button", { type: "button", onclick: () => copyAs(value, chosen) }, "Copy"),
-      el("button", { type: "button", onclick: () => download(new Blob([value.bytes]), fileName(key, value.text === null ? ".bin" : ".txt")) }, "Download")),
+      el("button", { type: "button", onclick: () => download(new Blob([/** @type {BlobPart} */ (value.bytes)]), fileName(key, value.text === null ? ".bin" : ".txt")) }, "Download")),
     output,
     el("div", { class: "bar" }, el("button", { type: "button", class: "primary", onclick: edit }, "Edit"),
       el("span", { class: "grow" }),

@@ -1,5 +1,6 @@
 // Writes pairs that are edited in a table.
 
+import { access } from "./access.js";
 import { ProblemError, session, setMany } from "./api.js";
 import { mayDiscard, setUnsaved } from "./ask.js";
 import { Value } from "./bytes.js";
@@ -17,6 +18,7 @@ class Row {
   /** @param {Pair | null} pair The pair that is edited; null for an empty row. */
   constructor(pair) {
     const value = pair ? Value.of(pair) ?? new Value("", null) : new Value("", null);
+    /** @type {string | null} */
     this.fixed = pair ? pair.key : null;
     /** @type {Format} */
     this.format = value.fitsTextField ? "text" : "hex";
@@ -79,8 +81,9 @@ class Row {
     this.element.className = how;
     if (how !== "applied") return;
     if (this.fixed === null) {
-      this.fixed = this.input.value;
-      this.element.cells[0].replaceChildren(keyText(this.fixed));
+      const written = this.input.value;
+      this.fixed = written;
+      this.element.cells[0].replaceChildren(keyText(written));
     }
     this.written = true;
     this.before = this.area.value;
@@ -240,5 +243,6 @@ byId("write-discard").onclick = async () => {
 tasks.addEventListener("shown", (event) => {
   if (/** @type {CustomEvent} */ (event).detail === "write") changed();
 });
+access.addEventListener("changed", changed);
 add(null);
 changed();

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import os
 import shutil
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from tests.servers import Server, serving, why_not
+from embedded.component import Component
+from embedded.server import Application
+from embedded.store import Database, HostError, Pair, SqliteBucket
+from tests.servers import Server, free_port, serving, why_not
+from tools.components import ROOT
 
 PATIENCE = 30_000
 """Milliseconds. A test machine may be busy."""
+
+PAGE_HOST = os.environ.get("CONSOLE_HOST", "embedded")
+"""The host of the tests of the page itself, which is the same on every host. The main paths run on each."""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -92,6 +104,45 @@ class Store:
         return count
 
 
+class RefusingBucket(SqliteBucket):
+    """A store that refuses to write keys with the word "bad"."""
+
+    def set_many(self, pairs: Sequence[Pair]) -> None:
+        if any("bad" in name for name, _ in pairs):
+            raise HostError("this key is refused")
+        super().set_many(pairs)
+
+    def set(self, key: str, value: bytes) -> None:
+        self.set_many([(key, value)])
+
+
+class Stores:
+    """The one store of a database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def open(self, label: str) -> RefusingBucket:
+        return RefusingBucket(self.database, label)
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The store of an embedded host in this process, which refuses keys."""
+    database = Database(tmp_path_factory.mktemp("refusing") / "store.db")
+    config = {"anonymous": "write", "retry_seconds": "0"}
+    application = Application(Component(ROOT / "build/embedded.wasm", config, Stores(database)))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(application, port=port, lifespan="off", log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.05)
+    yield Store(f"http://127.0.0.1:{port}")
+    server.should_exit = True
+    thread.join()
+
+
 @contextmanager
 def opened(browser: Browser, url: str, path: str = "/", **options: Any) -> Iterator[Page]:
     """The console in a context of its own, with options of Playwright's `new_context`."""
@@ -135,3 +186,14 @@ def exported(page: Page, tmp_path: Path) -> bytes:
     file = tmp_path / "export"
     download.value.save_as(file)
     return file.read_bytes()
+
+
+def violations(page: Page) -> list[tuple[str, list[str]]]:
+    """The rules of axe-core that the page breaks, each with its elements.
+
+    The context needs `bypass_csp`.
+    """
+    axe = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text()
+    page.evaluate(axe + "; null")
+    found = page.evaluate("async () => (await axe.run()).violations")
+    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]

@@ -98,7 +98,7 @@ def test_every_link_leads_somewhere_and_every_id_is_unique() -> None:
     assert max(ids.values()) == 1
     links = [attributes["href"] or "" for _, attributes in elements if "href" in attributes]
     assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
-    assert [link for link in links if not link.startswith("#")] == ["/openapi.json"]
+    assert [link for link in links if not link.startswith("#")] == ["/openapi.json", "/"]
 
 
 def test_the_page_loads_nothing_and_has_no_script() -> None:
@@ -126,6 +126,7 @@ def test_under_a_route_the_curl_lines_and_links_have_it() -> None:
     text = page("/a&b").html.decode()
     assert text.count("http://127.0.0.1:3000/a&amp;b/") == HTML.count("http://127.0.0.1:3000/")
     assert 'href="/a&amp;b/openapi.json"' in text
+    assert 'href="/a&amp;b/"' in text
     Elements(text)
 
 
