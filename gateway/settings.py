@@ -21,6 +21,23 @@ Config = Callable[[str], str | None]
 Scope = Literal["none", "read", "write"]
 
 
+class Misconfigured(Problem):
+    """A variable of the component has a value that is not valid.
+
+    Attributes:
+        rule: What the value must be.
+    """
+
+    def __init__(self, variable: str, rule: str) -> None:
+        super().__init__(
+            "misconfigured",
+            f"The variable {variable} has a value that is not valid: {rule}. "
+            f"The operator of this gateway sets it, in spin.toml or as SPIN_VARIABLE_{variable.upper()}.",
+            variable=variable,
+        )
+        self.rule = rule
+
+
 @dataclass(frozen=True)
 class Token:
     """An entry of the variable `tokens`.
@@ -67,7 +84,7 @@ class Access:
         """
         anonymous = config("anonymous") or "none"
         if anonymous not in ("none", "read", "write"):
-            raise _misconfigured("anonymous", 'it must be "none", "read" or "write"')
+            raise Misconfigured("anonymous", 'it must be "none", "read" or "write"')
         return cls(
             read_token=_token("read_token", config),
             write_token=_token("write_token", config),
@@ -128,7 +145,7 @@ def _token(variable: str, config: Config) -> str:
     token = config(variable) or ""
     # Such a token usually comes from a file that ends with a newline. No client could send it.
     if token != token.strip() or _CONTROL.search(token):
-        raise _misconfigured(
+        raise Misconfigured(
             variable,
             "a token must not contain control characters or line ends, or start or end with white space",
         )
@@ -142,16 +159,16 @@ def _tokens(text: str) -> tuple[Token, ...]:
         entries = parse(text.encode())
     except (Problem, UnicodeEncodeError) as error:
         detail = error.detail if isinstance(error, Problem) else "it contains a lone surrogate."
-        raise _misconfigured("tokens", f"it must be a JSON list of objects: {detail.rstrip('.')}") from error
+        raise Misconfigured("tokens", f"it must be a JSON list of objects: {detail.rstrip('.')}") from error
     if not isinstance(entries, list):
-        raise _misconfigured("tokens", "it must be a JSON list of objects")
+        raise Misconfigured("tokens", "it must be a JSON list of objects")
     tokens = tuple(_entry(entry, number) for number, entry in enumerate(entries, 1))
     for what, values in (
         ("name", [each.name for each in tokens]),
         ("sha256", [each.digest for each in tokens]),
     ):
         if len(set(values)) < len(values):
-            raise _misconfigured("tokens", f"two of its entries have the same {what}")
+            raise Misconfigured("tokens", f"two of its entries have the same {what}")
     return tokens
 
 
@@ -159,27 +176,27 @@ def _entry(entry: object, number: int) -> Token:
     """One entry of the variable `tokens`. Entries are counted from 1."""
     rule = f"entry {number} must be an object with name, sha256, scope, and optionally stores and prefix"
     if not isinstance(entry, tuple):
-        raise _misconfigured("tokens", rule)
+        raise Misconfigured("tokens", rule)
     members = dict(entry)
     required = {"name", "sha256", "scope"}
     if len(members) < len(entry) or not required <= members.keys() <= required | {"stores", "prefix"}:
-        raise _misconfigured("tokens", rule)
+        raise Misconfigured("tokens", rule)
     name, digest, scope = members["name"], members["sha256"], members["scope"]
     stores, prefix = members.get("stores"), members.get("prefix", "")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise _misconfigured(
+        raise Misconfigured(
             "tokens", f"the name of entry {number} must be 1 to 64 characters of A-Za-z0-9._@-"
         )
     if not isinstance(digest, str) or not re.fullmatch("[0-9a-fA-F]{64}", digest):
-        raise _misconfigured("tokens", f"the sha256 of entry {number} must be 64 hexadecimal digits")
+        raise Misconfigured("tokens", f"the sha256 of entry {number} must be 64 hexadecimal digits")
     if scope not in ("read", "write"):
-        raise _misconfigured("tokens", f'the scope of entry {number} must be "read" or "write"')
+        raise Misconfigured("tokens", f'the scope of entry {number} must be "read" or "write"')
     if stores is not None and not (
         isinstance(stores, list) and all(isinstance(each, str) for each in stores)
     ):
-        raise _misconfigured("tokens", f"the stores of entry {number} must be a list of labels")
+        raise Misconfigured("tokens", f"the stores of entry {number} must be a list of labels")
     if not isinstance(prefix, str) or any("\ud800" <= character <= "\udfff" for character in prefix):
-        raise _misconfigured("tokens", f"the prefix of entry {number} must be a string of Unicode text")
+        raise Misconfigured("tokens", f"the prefix of entry {number} must be a string of Unicode text")
     allowed = None if stores is None else frozenset(stores)
     return Token(name, bytes.fromhex(digest), scope, allowed, prefix)
 
@@ -192,7 +209,7 @@ def words(text: str) -> list[str]:
 def _hosts(variable: str, config: Config) -> frozenset[str]:
     hosts = frozenset(words((config(variable) or "").lower()))
     if not all(map(_HOST.fullmatch, hosts)):
-        raise _misconfigured(
+        raise Misconfigured(
             variable, "it must be a list of host names, such as localhost, 127.0.0.1:3000, [::1]"
         )
     return hosts
@@ -210,7 +227,7 @@ def retry_seconds(config: Config) -> float:
     # Four digits: over two hours.
     if re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text):
         return float(text)
-    raise _misconfigured("retry_seconds", "it must be a number of seconds from 0 to 9999, such as 10 or 0.5")
+    raise Misconfigured("retry_seconds", "it must be a number of seconds from 0 to 9999, such as 10 or 0.5")
 
 
 def ready_stores(config: Config) -> list[str]:
@@ -222,13 +239,4 @@ def _limit(variable: str, text: str) -> int:
     # Ten digits: the guest's address space is 4 GiB, so nothing larger could be held.
     if text.isascii() and text.isdigit() and len(text) <= 10 and int(text) > 0:
         return int(text)
-    raise _misconfigured(variable, "it must be a whole number from 1 to 9999999999, in digits")
-
-
-def _misconfigured(variable: str, rule: str) -> Problem:
-    return Problem(
-        "misconfigured",
-        f"The variable {variable} has a value that is not valid: {rule}. "
-        f"The operator of this gateway sets it, in spin.toml or as SPIN_VARIABLE_{variable.upper()}.",
-        variable=variable,
-    )
+    raise Misconfigured(variable, "it must be a whole number from 1 to 9999999999, in digits")

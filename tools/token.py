@@ -17,8 +17,7 @@ import secrets
 import sys
 from hashlib import sha256
 
-from gateway.problems import Problem
-from gateway.settings import Access, words
+from gateway.settings import Access, Misconfigured, words
 
 BYTES = 32
 """The size of the random part of a token."""
@@ -54,10 +53,9 @@ def main() -> int:
     text = json.dumps([made], ensure_ascii=False)
     try:
         Access.of({"tokens": text}.get)
-    except Problem as problem:
-        rule = problem.detail.partition(": ")[2].partition(". ")[0]
+    except Misconfigured as error:
         print(
-            f"make token: {rule}. Use make token NAME=ci SCOPE=read [STORES=default] [PREFIX=ci:]",
+            f"make token: {error.rule}. Use make token NAME=ci SCOPE=read [STORES=default] [PREFIX=ci:]",
             file=sys.stderr,
         )
         return 2

@@ -371,8 +371,9 @@ def test_requests_on_one_connection_follow_each_other(server: Server, client: ht
 
 
 def test_tokens_and_limits_come_from_the_host(host: str, tmp_path: Path) -> None:
-    tokens = {"read_token": "read me", "write_token": "écrire"}
-    with serving(host, tmp_path, anonymous="none", max_keys="3", **tokens) as server:  # type: ignore[arg-type]
+    with serving(
+        host, tmp_path, anonymous="none", max_keys="3", read_token="read me", write_token="écrire"
+    ) as server:
         url = f"{server.url}/v1/default"
         assert code(httpx.get(f"{url}?key=a")) == "unauthorized"
         reader = {"authorization": "Bearer read me"}
