@@ -174,7 +174,8 @@ async def delete_keys(store: Store, keys: list[str]) -> None:
         DeleteFailed: the store failed, or keys failed by themselves.
         NoSuchStore, StoreNotGranted: nothing was done.
     """
-    applied, failed, cause = 0, dict[str, str](), None
+    applied, failed = 0, dict[str, str]()
+    cause: StoreError | None = None
     for start in range(0, len(keys), MOST_KEYS):
         part = keys[start : start + MOST_KEYS]
         try:
@@ -190,6 +191,11 @@ async def delete_keys(store: Store, keys: list[str]) -> None:
                 or len(error.by_themselves) < len(error.failed)
             ):
                 break
+        except (NoSuchStore, StoreNotGranted) as error:
+            if not start:
+                raise
+            cause = error
+            break
         else:
             applied += len(part)
     if cause is not None:

@@ -13,7 +13,7 @@ from gateway.gateway import Gateway
 from gateway.http import Request, Response, base_of, header_map
 from gateway.openapi import DOCUMENT
 from kv_batch.bucket import MOST_KEYS
-from kv_batch.errors import StoreBusy, StoreFailed, StoreUnreachable
+from kv_batch.errors import StoreBusy, StoreFailed, StoreNotGranted, StoreUnreachable
 from tests.buckets import Refusing, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask
 
@@ -167,6 +167,27 @@ def test_a_delete_by_prefix_has_no_body() -> None:
     answer = ask(SmallHost(bucket), "DELETE", "/v1/default/keys?prefix=p", {"keys": ["other"]})
     assert (answer.status, told(answer)["type"]) == (400, "/problems/malformed-body")
     assert len(bucket.data) == 4
+
+
+class Revoked(Sqlite):
+    """A store that the gateway may no longer use after its first delete."""
+
+    async def delete_many(self, keys: Sequence[str]) -> None:
+        if self.calls:
+            raise StoreNotGranted("revoked")
+        await super().delete_many(keys)
+
+
+def test_a_delete_by_prefix_tells_what_it_deleted_before_the_store_was_revoked() -> None:
+    bucket = Revoked(many(MOST_KEYS + 10))
+    bucket.calls.clear()
+    answer = ask(SmallHost(bucket), "DELETE", "/v1/default/keys?prefix=p")
+    problem = told(answer)
+    assert (answer.status, problem["type"], problem["applied"]) == (502, "/problems/store-failed", MOST_KEYS)
+    assert "10 were not attempted" in str(problem["detail"])
+    answer = ask(SmallHost(bucket), "DELETE", "/v1/default/keys?prefix=p")
+    assert told(answer)["type"] == "/problems/store-not-granted"
+    assert len(bucket.data) == 11
 
 
 def test_a_delete_by_prefix_goes_on_after_keys_that_are_refused() -> None:
