@@ -65,7 +65,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
             headers = fields.copy_all()
         cors = cors_headers(headers)
         if (
-            cors
+            has(cors, "access-control-allow-origin")
             and isinstance(request.get_method(), Method_Options)
             and has(headers, "access-control-request-method")
         ):
@@ -90,11 +90,16 @@ def setting(name: str) -> str:
 
 
 def cors_headers(headers: Headers) -> Headers:
-    """The headers that let the origin of a request read the answer; none if the origin is not allowed."""
+    """The headers that let the origin of a request read the answer.
+
+    `vary` is there for every request: a cache must not give an answer for one origin to another.
+    """
     origins = [value for name, value in headers if name.lower() == "origin"]
     allowed = [each.strip().encode() for each in setting("cors_origins").split(",") if each.strip()]
-    if len(origins) != 1 or origins[0] not in allowed:
+    if not allowed:
         return []
+    if len(origins) != 1 or origins[0] not in allowed:
+        return [("vary", b"origin")]
     return [
         ("access-control-allow-origin", origins[0]),
         ("access-control-expose-headers", RESPONSE_HEADERS),

@@ -76,6 +76,7 @@ def test_another_origin_is_allowed_nothing(server: Server) -> None:
     assert preflight.status_code >= 400
     for each in preflight, answer:
         assert not [name for name in each.headers if name.startswith("access-control-")]
+        assert "origin" in each.headers.get_list("vary", split_commas=True)
 
 
 def test_a_page_of_an_allowed_origin_needs_a_token_all_the_same(server: Server) -> None:
