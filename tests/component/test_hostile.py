@@ -63,7 +63,7 @@ def still_serves(server: Server) -> None:
     """Checks that the host answers and the pair is unchanged."""
     answer = httpx.get(f"{server.url}/v1/default", params={"key": SENTINEL}, timeout=60)
     deleted = [line for line in server.logged().splitlines() if re.search('"DELETE"|delete-many', line)]
-    assert answer.json() == {"pairs": [{"key": SENTINEL, "value": "stays"}]}, "\n".join(deleted)
+    assert answer.json() == {"pairs": [{"key": SENTINEL, "value": "stays"}]}, "\n".join(deleted[:20])
 
 
 SPINS = re.compile(
@@ -75,10 +75,10 @@ SPINS = re.compile(
 """Heads that Spin (4.1) passes to the component. For a head with a byte over 0x7e, without a host or with an
 unusual one, or with a target that is not a path, Spin closes the connection or answers with 500 itself."""
 
-SPINS_READING = "smuggling: length and chunked"
-"""Spin reads this request as chunked, which is right, but then reads on. The following bytes become another
-request, although a proxy that used the length saw a body. Spin should close the connection (RFC 9112 section
-6.1). See SECURITY.md."""
+SPINS_READING = {"smuggling: length and chunked", "smuggling: chunked twice"}
+"""Spin reads these requests as chunked, and then reads on: the bytes that follow become another request,
+which a proxy may have taken for a part of the body. Spin should close the connection (RFC 9112 section 6.1)
+or refuse the request (section 7.1: chunked at most once). See SECURITY.md."""
 
 
 def sent(server: Server, data: bytes, name: str = "") -> list[int]:
@@ -97,7 +97,7 @@ def sent(server: Server, data: bytes, name: str = "") -> list[int]:
 
 
 def test_the_corpus(attacked: Server, pytestconfig: pytest.Config) -> None:
-    corpus = [each for each in CORPUS if not (attacked.is_spin and each.name == SPINS_READING)]
+    corpus = [each for each in CORPUS if not (attacked.is_spin and each.name in SPINS_READING)]
     told = Counter(status for each in corpus for status in sent(attacked, each.data, each.name))
     still_serves(attacked)
     assert told.total() > len(CORPUS) * 9 // 10

@@ -125,7 +125,7 @@ def test_others_are_answered_while_bodies_are_thrown_away(closed: Server) -> Non
         slowest = max(slowest, time.monotonic() - start)
     for thread in threads:
         thread.join()
-    assert slowest < 1
+    assert slowest < 3  # an instance or a loop that is held waits for `linger.STRANGERS.seconds`
 
 
 def test_who_waits_for_100_continue_is_answered_and_closed(closed: Server) -> None:
