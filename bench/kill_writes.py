@@ -1,10 +1,10 @@
-"""A host that is killed under write load, 200 times: `python -m bench.kill_writes [ROUNDS] [SEED]`.
+"""A host that is killed under write load, 200 times: `python -m bench.kill_writes [ROUNDS] [SEED] [HOST]`.
 
-Four writers send set-many and delete-many of 1 to 6,000 keys, each one batch at a time, to `spin up` over one
-SQLite file. At a random moment the host is killed (kill -9), and then the file is checked. SQLite must find
-no error in it (`integrity_check`), every acknowledged batch must be there, and each batch in progress must be
-there completely or not at all: on SQLite a host call is a transaction. Then the host starts again with the
-same file.
+HOST is `spin`, `spin-0.3-rc` or `spin-0.2`. Four writers send set-many and delete-many of 1 to 6,000 keys,
+each one batch at a time, to `spin up` over one SQLite file. At a random moment the host is killed (kill -9),
+and then the file is checked. SQLite must find no error in it (`integrity_check`), every acknowledged batch
+must be there, and each batch in progress must be there completely or not at all: on SQLite a host call is a
+transaction. Then the host starts again with the same file.
 
 This shows that a process that dies loses no acknowledged write and leaves no partial one. It does not show
 what happens when the machine loses power: here the operating system still writes what the process has passed
@@ -99,15 +99,18 @@ class Writer:
 
 def main() -> int:
     """Runs all rounds and prints the results. Returns 1 if a batch was lost or partial."""
-    rounds, seed = (*map(int, sys.argv[1:]), *(200, random.randrange(10_000))[len(sys.argv) - 1 :])
+    given = sys.argv[1:]
+    rounds = int(given[0]) if given else 200
+    seed = int(given[1]) if len(given) > 1 else random.randrange(10_000)
+    host = given[2] if len(given) > 2 else "spin"
     chance = random.Random(seed)
-    print(f"{rounds} rounds, batches of {SIZES} keys, {machine()}; seed {seed}", flush=True)
+    print(f"{rounds} rounds on {host}, batches of {SIZES} keys, {machine()}; seed {seed}", flush=True)
     writers = [Writer(f"w{size}", size) for size in SIZES]
     applied_unanswered = 0
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
         for turn in range(rounds):
-            with serving("spin", data) as server:
+            with serving(host, data) as server:
                 threads = [threading.Thread(target=writer.write, args=(server,)) for writer in writers]
                 for thread in threads:
                     thread.start()
