@@ -19,10 +19,10 @@ PIP := $(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --requi
 COMPONENTIZE := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(VENV_PYTHON) -c 'import signal, sys, componentize_py; \
 	signal.signal(signal.SIGINT, signal.SIG_DFL); sys.exit(componentize_py.script())'
 
-SERVICE_WORLD := kv-batch:gateway/service@0.1.0
-SERVICE_RC_WORLD := kv-batch:gateway/service-rc@0.1.0
-SERVICE_P2_WORLD := kv-batch:gateway/service-p2@0.1.0
-EMBEDDED_WORLD := kv-batch:gateway/embedded@0.1.0
+SERVICE_WORLD := kv-batch:gateway/service@1.0.0
+SERVICE_RC_WORLD := kv-batch:gateway/service-rc@1.0.0
+SERVICE_P2_WORLD := kv-batch:gateway/service-p2@1.0.0
+EMBEDDED_WORLD := kv-batch:gateway/embedded@1.0.0
 
 # The names of the generated modules where the interfaces of several worlds share one: app.py is compiled for
 # two worlds, and bindings/ holds the modules of three.

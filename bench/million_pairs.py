@@ -103,7 +103,7 @@ def sqlite_alone(file: Path, database: Path) -> float:
 
 def compile_plain(place: Path) -> Path:
     """Compiles the plain loop. Returns the path of its manifest."""
-    options = ["-q", "-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@0.1.0"]
+    options = ["-q", "-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"]
     source = ["-p", str(ROOT / "bench" / "plain"), "app", "-o", str(place / "plain.wasm")]
     run = "import componentize_py, sys; sys.exit(componentize_py.script())"
     subprocess.run(

@@ -21,7 +21,7 @@ from wasmtime.component import Func, Linker
 from embedded import values
 from embedded.imports import Exchange, Imports, Stores, raise_if, under_way
 
-GATEWAY_EXPORT = "kv-batch:gateway/gateway@0.1.0"
+GATEWAY_EXPORT = "kv-batch:gateway/gateway@1.0.0"
 
 REQUESTS = 1_000
 """Requests after which an instance is replaced, since its memory never shrinks. Spin does so after 128."""

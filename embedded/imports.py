@@ -23,9 +23,9 @@ from embedded.store import BlockingBucket, HostError
 CONFIG = "wasi:config/store@0.2.0-draft-2024-09-27"
 STORE = "wasi:keyvalue/store@0.2.0-draft2"
 BATCH = "wasi:keyvalue/batch@0.2.0-draft2"
-EXCHANGE = "kv-batch:gateway/exchange@0.1.0"
+EXCHANGE = "kv-batch:gateway/exchange@1.0.0"
 
-LARGE_VALUE = "kv-batch:gateway/large-value@0.1.0"
+LARGE_VALUE = "kv-batch:gateway/large-value@1.0.0"
 
 BUCKET_TYPE = 1
 """The id of the resource type `bucket`, which both interfaces share."""

@@ -15,7 +15,7 @@ from gateway.routes import LONGEST_PAGE, PAGE, ROUTES
 from gateway.settings import Limits
 from gateway.wire.media import FORM, JSON, NDJSON
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
 
 Json = dict[str, Any]
 

@@ -77,7 +77,7 @@ class Stores:
 
 
 def test_a_guest_reads_in_batches_natively(guest: Path, tmp_path: Path) -> None:
-    world = ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/embedded@0.1.0"]
+    world = ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/embedded@1.0.0"]
     paths = ["-p", ".", "-p", "packages"]
     out = guest / "embedded.wasm"
     run([*COMPONENTIZE, "-q", *world, "componentize", *paths, "embedded_app", "-o", str(out)], guest)
