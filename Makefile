@@ -44,7 +44,7 @@ CLIENT := $(wildcard clients/python/kv_batch_client/*)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz lint bindings wheel dist template clean client demo token lock check-python
+.PHONY: help up build test fuzz bench lint bindings wheel dist template clean client demo token lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -63,6 +63,11 @@ test: build lint ## compile, lint, then run every test that this machine can run
 
 fuzz: build $(VENV)/.installed-dev ## send 20,000 mutated requests to each host, and the corpus of hostile requests
 	FUZZ=$${FUZZ:-20000} $(VENV_PYTHON) -m pytest tests/component/test_hostile.py
+
+# OPTIONS="--rounds 1 --only Redis" measures less.
+bench: $(SERVICES) $(VENV)/.installed-bench ## measure kv-batch beside its peers (needs spin and wrk; half an hour, on a quiet machine)
+	$(VENV_PYTHON) -m bench.compare $(OPTIONS)
+	$(VENV_PYTHON) -m bench.report
 
 lint: $(VENV)/.installed-dev ## run ruff and mypy
 	$(VENV_PYTHON) -m ruff check .
@@ -112,6 +117,8 @@ lock: $(VENV)/.installed-dev ## write every requirements*.lock from its requirem
 	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command 'make lock' -c requirements-dev.lock clients/python/requirements.in \
 		-o clients/python/requirements.lock
+	$(VENV_PYTHON) -m uv pip compile -q $(UPGRADE) --universal --python-version 3.11 --generate-hashes \
+		--custom-compile-command 'make lock' -c requirements-dev.lock requirements-bench.in -o requirements-bench.lock
 
 clean: ## remove everything built, installed and cached; the data (.spin) stays
 	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
@@ -132,6 +139,10 @@ $(VENV)/.installed: requirements.lock $(VENV)/.created
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "Installing requirements-dev.lock into .venv"
 	@$(PIP) -r requirements-dev.lock
+	@touch "$@"
+
+$(VENV)/.installed-bench: requirements-bench.lock $(VENV)/.installed-dev
+	@$(PIP) -r requirements-bench.lock
 	@touch "$@"
 
 check-python:

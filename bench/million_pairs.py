@@ -1,7 +1,7 @@
 """Import and export a million pairs: `python -m bench.million_pairs [PAIRS] [ROUNDS]`.
 
-kv-batch is compared with a plain loop, the component of `bench/plain`, which reads and writes one line at a
-time. Both run under `spin up` with SQLite, alternately, each time on a fresh store. The output is compared
+kv-batch is compared with a plain loop, the peer `stream` of `bench/peers`, which reads and writes one line
+at a time. Both run under `spin up` with SQLite, alternately, each on a fresh store. The output is compared
 with the input byte for byte. As the upper limit for any gateway, SQLite alone writes the same pairs into
 Spin's table with Spin's statement, in transactions of as many pairs as kv-batch sends in a call, without
 parsing lines or sending anything.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,63 +19,63 @@ from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from bench.contenders import compiled
 from bench.files import fetch, machine, must_equal, send, write
 from kv_batch.bucket import MOST_KEYS
 from tests.servers import serving
-from tools.components import ROOT
-
-MANIFEST = """
-spin_manifest_version = 2
-application = { name = "plain", version = "0.1.0" }
-[[trigger.http]]
-route = "/..."
-component = "plain"
-[component.plain]
-source = "plain.wasm"
-key_value_stores = ["default"]
-"""
 
 
 def main() -> int:
-    """Measures and prints the results. Returns 1 if delete-many left pairs behind."""
+    """Measures and prints the results."""
     count, rounds = (*map(int, sys.argv[1:]), *(1_000_000, 3)[len(sys.argv) - 1 :])
     on = machine()
-    took: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found = measured(count, rounds)["seconds"]
+    print(f"{count:,} pairs of 100 bytes, {on}; {rounds} rounds")
+    print("                             median s   best s   pairs/s (median)   pairs/s (best)")
+    for what, seconds in found.items():
+        middle, best = median(seconds), min(seconds)
+        print(f"{what:28} {middle:8.2f} {best:8.2f} {count / middle:18,.0f} {count / best:16,.0f}")
+    for what in "import", "export":
+        ratios = [
+            plain / ours
+            for plain, ours in zip(found[f"plain loop, {what}"], found[f"kv-batch, {what}"], strict=True)
+        ]
+        print(f"{what}: {median(ratios):.1f} times as fast as the plain loop")
+    return 0
+
+
+def measured(count: int, rounds: int) -> dict[str, Any]:
+    """The number of pairs, and the seconds of each round, by what was done.
+
+    Raises:
+        SystemExit: what came out is not what went in.
+    """
+    took: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
-        manifest = compile_plain(place)
+        manifest = str(compiled("stream"))
         file = write(place / "in.ndjson", range(count))
         out = place / "out.ndjson"
         for turn in range(rounds):
             with serving("spin", place / f"gateway-{turn}") as server:
                 url = f"{server.url}/v1/default"
-                took["kv-batch", "import"].append(send(f"{url}/set-many", file, out))
-                took["kv-batch", "export"].append(fetch(f"{url}/export", out))
+                took["kv-batch, import"].append(send(f"{url}/set-many", file, out))
+                took["kv-batch, export"].append(fetch(f"{url}/export", out))
                 must_equal(file, out)
-                took["kv-batch", "get-many"].append(send(f"{url}/get-many", file, out))
+                took["kv-batch, get-many"].append(send(f"{url}/get-many", file, out))
                 must_equal(file, out)
-                took["kv-batch", "delete-many"].append(send(f"{url}/delete-many", file, out))
+                took["kv-batch, delete-many"].append(send(f"{url}/delete-many", file, out))
                 fetch(f"{url}/export", out)
                 if out.stat().st_size:
-                    print("delete-many left something behind", file=sys.stderr)
-                    return 1
-            with serving("spin", place / f"plain-{turn}", manifest=str(manifest)) as server:
-                took["plain loop", "import"].append(send(server.url, file, out))
-                took["plain loop", "export"].append(fetch(server.url, out))
+                    raise SystemExit("delete-many left something behind")
+            with serving("spin", place / f"plain-{turn}", manifest=manifest) as server:
+                took["plain loop, import"].append(send(server.url, file, out))
+                took["plain loop, export"].append(fetch(server.url, out))
                 must_equal(file, out)
-            took["SQLite", "alone"].append(sqlite_alone(file, place / f"{turn}.db"))
-        print(f"{count:,} pairs of 100 bytes ({file.stat().st_size / 1e6:.0f} MB), {on}; {rounds} rounds")
-    print("                             median s   best s   pairs/s (median)   pairs/s (best)")
-    for (who, what), seconds in took.items():
-        middle, best = median(seconds), min(seconds)
-        print(f"{who:10} {what:17} {middle:8.2f} {best:8.2f} {count / middle:18,.0f} {count / best:16,.0f}")
-    for what in "import", "export":
-        ratios = [
-            plain / ours for plain, ours in zip(took["plain loop", what], took["kv-batch", what], strict=True)
-        ]
-        print(f"{what}: {median(ratios):.1f} times as fast as the plain loop")
-    return 0
+            took["SQLite alone"].append(sqlite_alone(file, place / f"{turn}.db"))
+    return {"pairs": count, "seconds": took}
 
 
 def sqlite_alone(file: Path, database: Path) -> float:
@@ -99,21 +98,6 @@ def sqlite_alone(file: Path, database: Path) -> float:
             )
             store.execute("COMMIT")
         return time.perf_counter() - start
-
-
-def compile_plain(place: Path) -> Path:
-    """Compiles the plain loop. Returns the path of its manifest."""
-    options = ["-q", "-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"]
-    source = ["-p", str(ROOT / "bench" / "plain"), "app", "-o", str(place / "plain.wasm")]
-    run = "import componentize_py, sys; sys.exit(componentize_py.script())"
-    subprocess.run(
-        [sys.executable, "-c", run, *options, "componentize", *source],
-        env={**os.environ, "VIRTUAL_ENV": sys.prefix},
-        check=True,
-    )
-    manifest = place / "spin.toml"
-    manifest.write_text(MANIFEST)
-    return manifest
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The baseline of `bench/million_pairs.py`: import and export as a plain loop.
+"""The peer *stream*, the baseline of `bench/million_pairs.py`: import and export as a plain loop.
 
 It is a Spin component like that of the gateway, on the same host and the same store, written as most people
 would write it first: one line at a time, with `json.loads` and `json.dumps`, and 1,000 pairs per store call.

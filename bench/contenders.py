@@ -1,0 +1,188 @@
+"""What `bench/compare.py` compares: kv-batch, and its peers in `bench/peers/`, each as a running server.
+
+| peer | what it is |
+| --- | --- |
+| hello | the SDK's hello: an answer that costs nothing |
+| bare | the least guest in Python that makes the host calls of kv-batch, and checks nothing |
+| plain | what a Python user of Spin writes first: one call a key |
+| webdis | Webdis, an HTTP server in C over Redis, without Spin |
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.backends.engines import Engine, running
+from tests.servers import free_port, serving
+from tools.components import ROOT, SPIN_OPTIONS
+
+BUILT = ROOT / "build" / "bench"
+WORLDS = {
+    "hello": ["-w", "spin:up/http-trigger@4.1.0"],
+    "plain": ["-w", "spin:up/http-trigger@4.1.0"],
+    "bare": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
+    "stream": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
+}
+"""The guests of `bench/peers/`, and the options that name their worlds."""
+
+MANIFEST = """
+spin_manifest_version = 2
+application = {{ name = "{name}", version = "1.0.0" }}
+[[trigger.http]]
+route = "/..."
+component = "{name}"
+[component.{name}]
+source = "{name}.wasm"
+key_value_stores = ["default"]
+"""
+
+Pairs = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One request of a row, without the store that it goes to.
+
+    Attributes:
+        name: "get-many", "set-many", "delete-many" or "hello".
+        pairs: The keys with their values.
+    """
+
+    name: str
+    pairs: Pairs
+
+    def json(self) -> bytes:
+        """The body of kv-batch's API."""
+        if self.name == "hello":
+            return b""
+        if self.name == "set-many":
+            pairs = [{"key": key, "value": value} for key, value in self.pairs.items()]
+            return json.dumps({"pairs": pairs}).encode()
+        return json.dumps({"keys": list(self.pairs)}).encode()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A running server.
+
+    Attributes:
+        url: Its address.
+        asked: Gives the path and the body of an operation.
+        values: Gives the values of a get-many from its answer, in order.
+    """
+
+    url: str
+    asked: Callable[[Operation], tuple[str, bytes]]
+    values: Callable[[bytes], list[str]]
+
+
+def _json_asked(operation: Operation) -> tuple[str, bytes]:
+    return f"/v1/default/{operation.name}", operation.json()
+
+
+def _json_values(answer: bytes) -> list[str]:
+    return [pair["value"] for pair in json.loads(answer)["pairs"]]
+
+
+def _webdis_asked(operation: Operation) -> tuple[str, bytes]:
+    match operation.name:
+        case "get-many":
+            words = ["MGET", *operation.pairs]
+        case "set-many":
+            words = ["MSET", *(word for pair in operation.pairs.items() for word in pair)]
+        case _:
+            words = ["DEL", *operation.pairs]
+    return "/", "/".join(words).encode()
+
+
+def _webdis_values(answer: bytes) -> list[str]:
+    values: list[str] = json.loads(answer)["MGET"]
+    return values
+
+
+def why_not(name: str, engine: str) -> str | None:
+    """Why this machine or this engine has no such contender; None if it has."""
+    if name == "webdis":
+        if "Redis" not in engine:
+            return "Webdis is for Redis"
+        if shutil.which("webdis") is None:
+            return "no webdis on PATH (Debian: apt install webdis)"
+    return None
+
+
+@contextmanager
+def contender(name: str, engine: Engine, data: Path) -> Iterator[Contender]:
+    """Runs a contender over an engine.
+
+    Args:
+        name: A peer, or a host of `tests.servers.SPINS`, which means kv-batch on it.
+        engine: The running engine.
+        data: A new directory for its files.
+    """
+    data.mkdir(parents=True)
+    if name == "webdis":
+        yield from _webdis(engine, data)
+        return
+    options = list(SPIN_OPTIONS)
+    if engine.runtime_config:
+        config = data / "runtime-config.toml"
+        config.write_text(engine.runtime_config)
+        options += ["--runtime-config-file", str(config)]
+    is_peer = name in WORLDS
+    with serving(
+        "spin" if is_peer else name,
+        data,
+        *(options if is_peer or name != "spin-0.2" else options[2:]),
+        manifest=str(compiled(name)) if is_peer else None,
+        extra_environment=engine.environment,
+        max_keys="100000",
+        max_body_bytes="300000000",
+        max_answer_bytes="300000000",
+    ) as server:
+        yield Contender(server.url, _json_asked, _json_values)
+
+
+def _webdis(engine: Engine, data: Path) -> Iterator[Contender]:
+    port = free_port()
+    config = {
+        "redis_host": "127.0.0.1",
+        "redis_port": engine.port,
+        "http_host": "127.0.0.1",
+        "http_port": port,
+        "threads": 2,
+        "pool_size": 4,
+        "http_max_request_size": 128 * 1024 * 1024,
+        "verbosity": 0,
+        "logfile": str(data / "webdis.log"),
+    }
+    file = data / "webdis.json"
+    file.write_text(json.dumps(config))
+    with running(["webdis", str(file)], port, data / "output.log"):
+        yield Contender(f"http://127.0.0.1:{port}", _webdis_asked, _webdis_values)
+
+
+def compiled(name: str) -> Path:
+    """Compiles a guest of `bench/peers/` if it has changed. Returns the path of its manifest."""
+    place = BUILT / name
+    component, manifest = place / f"{name}.wasm", place / "spin.toml"
+    source = ROOT / "bench" / "peers" / f"{name}.py"
+    if component.exists() and component.stat().st_mtime > source.stat().st_mtime:
+        return manifest
+    place.mkdir(parents=True, exist_ok=True)
+    run = "import componentize_py, sys; sys.exit(componentize_py.script())"
+    command = [sys.executable, "-c", run, "-q", *WORLDS[name], "componentize"]
+    subprocess.run(
+        [*command, "-p", str(source.parent), name, "-o", str(component)],
+        env={**os.environ, "VIRTUAL_ENV": sys.prefix},
+        check=True,
+    )
+    manifest.write_text(MANIFEST.format(name=name))
+    return manifest
