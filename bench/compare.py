@@ -68,7 +68,7 @@ class Row:
 
 
 LOCAL = ("spin", "bare", "plain")
-COMPONENTS = ("spin", "spin-0.3-rc", "spin-0.2")
+COMPONENTS = ("spin", "spin-0.3-rc", "spin-0.2", "javascript")
 READ, WRITE, BOTH = ("get-many",), ("set-many",), ("set-many", "delete-many")
 
 ROWS = [

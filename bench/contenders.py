@@ -5,6 +5,7 @@
 | hello | the SDK's hello: an answer that costs nothing |
 | bare | the least guest in Python that makes the host calls of kv-batch, and checks nothing |
 | plain | what a Python user of Spin writes first: one call a key |
+| javascript | the same in JavaScript, by Spin's own toolchain for it; its components are for WASI 0.2 |
 | webdis | Webdis, an HTTP server in C over Redis, without Spin |
 """
 
@@ -31,7 +32,10 @@ WORLDS = {
     "bare": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
     "stream": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
 }
-"""The guests of `bench/peers/`, and the options that name their worlds."""
+"""The guests in Python of `bench/peers/`, and the options that name their worlds."""
+
+GUESTS = {**dict.fromkeys(WORLDS, ".py"), "javascript": ""}
+"""All guests of `bench/peers/`, and how the name of their source ends."""
 
 MANIFEST = """
 spin_manifest_version = 2
@@ -110,6 +114,8 @@ def _webdis_values(answer: bytes) -> list[str]:
 
 def why_not(name: str, engine: str) -> str | None:
     """Why this machine or this engine has no such contender; None if it has."""
+    if name == "javascript" and shutil.which("npm") is None:
+        return "no npm on PATH (Debian: apt install npm)"
     if name == "webdis":
         if "Redis" not in engine:
             return "Webdis is for Redis"
@@ -136,7 +142,7 @@ def contender(name: str, engine: Engine, data: Path) -> Iterator[Contender]:
         config = data / "runtime-config.toml"
         config.write_text(engine.runtime_config)
         options += ["--runtime-config-file", str(config)]
-    is_peer = name in WORLDS
+    is_peer = name in GUESTS
     with serving(
         "spin" if is_peer else name,
         data,
@@ -173,16 +179,36 @@ def compiled(name: str) -> Path:
     """Compiles a guest of `bench/peers/` if it has changed. Returns the path of its manifest."""
     place = BUILT / name
     component, manifest = place / f"{name}.wasm", place / "spin.toml"
-    source = ROOT / "bench" / "peers" / f"{name}.py"
-    if component.exists() and component.stat().st_mtime > source.stat().st_mtime:
+    source = ROOT / "bench" / "peers" / f"{name}{GUESTS[name]}"
+    files = [file for file in source.rglob("*") if file.is_file()] or [source]
+    if component.exists() and all(component.stat().st_mtime > file.stat().st_mtime for file in files):
         return manifest
     place.mkdir(parents=True, exist_ok=True)
+    if name == "javascript":
+        _compile_javascript(source, component)
+    else:
+        _compile_python(source, component)
+    manifest.write_text(MANIFEST.format(name=name))
+    return manifest
+
+
+def _compile_python(source: Path, component: Path) -> None:
     run = "import componentize_py, sys; sys.exit(componentize_py.script())"
-    command = [sys.executable, "-c", run, "-q", *WORLDS[name], "componentize"]
+    command = [sys.executable, "-c", run, "-q", *WORLDS[source.stem], "componentize"]
     subprocess.run(
-        [*command, "-p", str(source.parent), name, "-o", str(component)],
+        [*command, "-p", str(source.parent), source.stem, "-o", str(component)],
         env={**os.environ, "VIRTUAL_ENV": sys.prefix},
         check=True,
     )
-    manifest.write_text(MANIFEST.format(name=name))
-    return manifest
+
+
+def _compile_javascript(source: Path, component: Path) -> None:
+    """Compiles in a copy, since npm writes beside its files."""
+    copy = component.parent
+    shutil.copytree(source, copy, dirs_exist_ok=True)
+    npm = ["npm", "--no-audit", "--no-fund", "--silent"]
+    subprocess.run([*npm, "ci"], cwd=copy, check=True)
+    # j2w reports an error by what it prints, not by its exit code.
+    subprocess.run([*npm, "exec", "--", "j2w", "-i", "index.js", "-o", component.name], cwd=copy, check=True)
+    if not component.exists():
+        raise RuntimeError("j2w has made no component")

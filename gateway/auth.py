@@ -10,6 +10,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 
 from gateway.problems import INSUFFICIENT_SCOPE, Problem
@@ -158,15 +159,22 @@ def _forbidden(detail: str, challenge: str = "Bearer") -> Problem:
 
 
 def _same(given: bytes, configured: str) -> bool:
-    utf_8 = configured.encode()
-    try:
-        latin_1 = configured.encode("latin-1")
-    except UnicodeEncodeError:
-        latin_1 = utf_8
-    # Clients send characters beyond ASCII as UTF-8 (curl, Go) or as latin-1 (Python's http.client, fetch).
+    utf_8, latin_1 = _encodings(configured)
     same = hmac.compare_digest(given, utf_8) | hmac.compare_digest(given, latin_1)
     # An empty setting means that there is no token. It must match nothing.
     return same and configured != ""
+
+
+@lru_cache(maxsize=2)
+def _encodings(configured: str) -> tuple[bytes, bytes]:
+    """A configured token as clients may send it: characters beyond ASCII come as UTF-8 (curl, Go) or as
+    latin-1 (Python's http.client, fetch).
+    """
+    utf_8 = configured.encode()
+    try:
+        return utf_8, configured.encode("latin-1")
+    except UnicodeEncodeError:
+        return utf_8, utf_8
 
 
 def _named(given: bytes, tokens: tuple[Token, ...]) -> Token | None:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from gateway.http import Body, Request
 from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire import coding
 from gateway.wire.form import FormDecoder
-from gateway.wire.media import NDJSON, foreign_charset, media_type
+from gateway.wire.media import MAX_HEADER_LENGTH, NDJSON, foreign_charset, media_type
 from gateway.wire.pairs import Pair
 
 
 def media_type_of(request: Request) -> str:
     """The media type of the body without parameters, in lower case; empty if there is none."""
-    return media_type(request.headers.get("content-type", ""))
+    return media_type(_content_type(request))
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "")[:MAX_HEADER_LENGTH]
 
 
 def open_body(request: Request, *types: str) -> Body:
@@ -34,7 +36,7 @@ def open_body(request: Request, *types: str) -> Body:
             "curl sets application/json with --json, and multipart/form-data with -F.",
             headers=[("accept-post", ", ".join(types))],
         )
-    charset = foreign_charset(request.headers.get("content-type", ""))
+    charset = foreign_charset(_content_type(request))
     if charset is not None:
         raise Problem(
             "unsupported-media-type",
@@ -42,7 +44,10 @@ def open_body(request: Request, *types: str) -> Body:
             "charset=utf-8 or none.",
             headers=[("accept-post", ", ".join(types))],
         )
-    codings = request.headers.get("content-encoding", "").lower().split(",")
+    encoding = request.headers.get("content-encoding")
+    if encoding is None:
+        return request.body
+    codings = encoding.lower().split(",")
     match [name for coding in codings if (name := coding.strip()) not in ("", "identity")]:
         case []:
             return request.body
@@ -62,7 +67,11 @@ async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
         Problem: `too-large`.
         BodyCutShort: the connection closed before the end of the body.
     """
-    return b"".join([chunk async for chunk in _chunks(request, body, limits.body_bytes)])
+    chunks = Limited(request, body, limits.body_bytes)
+    received = []
+    while chunk := await chunks.read():
+        received.append(chunk)
+    return received[0] if len(received) == 1 else b"".join(received)
 
 
 async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
@@ -73,22 +82,38 @@ async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
         BodyCutShort: the connection closed before the end of the body.
     """
     form = FormDecoder(request.headers["content-type"], limits)
-    async for chunk in _chunks(request, body, limits.body_bytes):
+    chunks = Limited(request, body, limits.body_bytes)
+    while chunk := await chunks.read():
         form.feed(chunk)
     return form.pairs()
 
 
-async def _chunks(request: Request, body: Body, limit: int) -> AsyncIterator[bytes]:
-    """The chunks of the body, up to the limit. A body with a larger content-length is refused unread."""
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
-        raise _body_too_large(limit, int(declared))
-    size = 0
-    while chunk := await body.read():
-        size += len(chunk)
-        if size > limit:
-            raise _body_too_large(limit)
-        yield chunk
+class Limited:
+    """A body up to a limit. One with a larger content-length is refused unread."""
+
+    def __init__(self, request: Request, body: Body, limit: int) -> None:
+        """A body.
+
+        Raises:
+            Problem: `too-large`.
+        """
+        declared = request.headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
+            raise _body_too_large(limit, int(declared))
+        self._body = body
+        self._limit = self._left = limit
+
+    async def read(self) -> bytes:
+        """The next chunk; empty at the end.
+
+        Raises:
+            Problem: `too-large`.
+        """
+        chunk = await self._body.read()
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise _body_too_large(self._limit)
+        return chunk
 
 
 def _body_too_large(limit: int, actual: int | None = None) -> Problem:

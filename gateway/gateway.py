@@ -45,10 +45,13 @@ class Gateway:
         self._retry_seconds: float | None = None
 
     async def handle(self, request: Request) -> Response:
-        """Handles a request. Every error becomes a response: no exception leaves this method."""
+        """Handles a request, whose body is counted from now on. Every error becomes a response: no exception
+        leaves this method.
+        """
         record = Record(request.method, request.headers, request.base)
         try:
-            response = await self._route(replace(request, body=CountedBody(request.body, record)), record)
+            request.body = CountedBody(request.body, record)
+            response = await self._route(request, record)
         except Exception as error:  # noqa: BLE001 - what left here would trap the instance
             response = answer(error, record)
         record.status = response.status
@@ -59,7 +62,8 @@ class Gateway:
             record.sent = 0 if request.method == "HEAD" else len(response.body)
             record.log()
             return response
-        return replace(response, body=LoggedBody(response.body, record))
+        response.body = LoggedBody(response.body, record)
+        return response
 
     async def _route(self, request: Request, record: Record) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
@@ -77,7 +81,9 @@ class Gateway:
         record.authenticated = "authorization" in request.headers
         record.caller = caller.name
         try:
-            label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
+            label, *rest = [
+                unquote(segment, errors="strict") if "%" in segment else segment for segment in segments[1:]
+            ]
         except ValueError:  # too few segments, or not UTF-8
             raise _not_found(request) from None
         methods = ROUTES.get(rest[0] if rest else None) if label and len(rest) < 2 else None

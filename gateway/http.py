@@ -35,7 +35,7 @@ class Body(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Request:
     """One request.
 
@@ -47,6 +47,9 @@ class Request:
         body: The body.
         base: The path at which the gateway is mounted, such as `/internal/kv`; empty at the root. The target
             begins with it.
+        full_path: The target up to its query, with the base, not decoded.
+        path: The target behind the base and up to its query, not decoded.
+        query: The part of the target after the first `?`, not decoded; empty if there is none.
     """
 
     method: str
@@ -54,31 +57,16 @@ class Request:
     headers: Mapping[str, str]
     body: Body
     base: str = ""
+    full_path: str = field(init=False)
+    path: str = field(init=False)
+    query: str = field(init=False)
 
-    @property
-    def path(self) -> str:
-        """The target behind the base and up to its query, not decoded."""
-        return self.full_path[len(self.base) :] or "/"
-
-    @property
-    def full_path(self) -> str:
-        """The target up to its query, with the base, not decoded."""
-        return self._sent.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        """The part of the target after the first `?`, not decoded; empty if there is none."""
-        return self._sent.partition("?")[2]
-
-    @property
-    def _sent(self) -> str:
-        """The target without a fragment.
-
-        A `#` begins a fragment, which is not part of a target (RFC 9112 section 3.2). Clients remove it
-        before they send, and Spin removes it from the targets it receives. Removing it here makes all hosts
-        agree.
-        """
-        return self.target.partition("#")[0]
+    def __post_init__(self) -> None:
+        # A `#` begins a fragment, which is not part of a target (RFC 9112 section 3.2). Clients remove it
+        # before they send, and Spin removes it from the targets it receives. Removing it here makes all hosts
+        # agree.
+        self.full_path, _, self.query = self.target.partition("#")[0].partition("?")
+        self.path = self.full_path[len(self.base) :] or "/"
 
 
 def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
@@ -118,7 +106,7 @@ class Chunks(Protocol):
     async def aclose(self) -> None: ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Response:
     """One response.
 

@@ -28,8 +28,11 @@ _TRACE_PARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-MAX_LOGGED_NAME = 100
-"""The maximum length of a method or a store name in the log, in characters."""
+MAX_LOGGED_NAME = 128
+"""The maximum length of a name in the log, such as that of a store, in characters."""
+
+# Encodes a string as JSON in ASCII: the C function behind json.dumps.
+_quoted = json.encoder.encode_basestring_ascii
 
 
 class Record:
@@ -84,8 +87,10 @@ class Record:
     def server_timing(self) -> str:
         """The value of the `server-timing` header: the phases so far, in milliseconds."""
         self.enter(self._phase)
-        return ", ".join(
-            f"{phase};dur={self._milliseconds(phase)}" for phase in ("decode", "store", "encode")
+        seconds = self._seconds
+        return (
+            f"decode;dur={1000 * seconds['decode']:.3f}, store;dur={1000 * seconds['store']:.3f}, "
+            f"encode;dur={1000 * seconds['encode']:.3f}"
         )
 
     def record_traceback(self, error: BaseException) -> None:
@@ -95,33 +100,22 @@ class Record:
     def log(self) -> None:
         """Writes the line at the end of the request."""
         self.enter(self._phase)
-        line = {
-            "request_id": self.request_id,
-            "trace_id": self.trace_id,
-            "method": self.method[:MAX_LOGGED_NAME],
-            "route": self.route,
-            "store": self.store and self.store[:MAX_LOGGED_NAME],
-            "caller": self.caller,
-            "status": self.status,
-            "problem": self.problem,
-            "keys": self.keys,
-            "bytes_in": self.received,
-            "bytes_out": self.sent,
-            "host_calls": self.host_calls,
-            "retries": self.retries,
-            "ms": round(1000 * (self._since - self._start), 3),
-            "decode_ms": self._milliseconds("decode"),
-            "store_ms": self._milliseconds("store"),
-            "encode_ms": self._milliseconds("encode"),
-            "send_ms": self._milliseconds("send"),
-        }
+        seconds = self._seconds
+        # A template takes a third of the time of json.dumps.
+        line = (
+            f'{{"request_id": {_json(self.request_id)}, "trace_id": {_json(self.trace_id)}, '
+            f'"method": {_json(self.method)}, "route": {_json(self.route)}, "store": {_json(self.store)}, '
+            f'"caller": {_json(self.caller)}, "status": {self.status}, "problem": {_json(self.problem)}, '
+            f'"keys": {self.keys}, "bytes_in": {self.received}, "bytes_out": {self.sent}, '
+            f'"host_calls": {self.host_calls}, "retries": {self.retries}, '
+            f'"ms": {1000 * (self._since - self._start):.3f}, "decode_ms": {1000 * seconds["decode"]:.3f}, '
+            f'"store_ms": {1000 * seconds["store"]:.3f}, "encode_ms": {1000 * seconds["encode"]:.3f}, '
+            f'"send_ms": {1000 * seconds["send"]:.3f}'
+        )
         if self._raised is not None:
-            line["traceback"] = self._raised
+            line += f', "traceback": {_quoted(self._raised)}'
         with suppress(OSError, ValueError):  # the request succeeds even if the log cannot be written
-            sys.stderr.write(json.dumps(line) + "\n")
-
-    def _milliseconds(self, phase: Phase) -> float:
-        return round(1000 * self._seconds[phase], 3)
+            sys.stderr.write(line + "}\n")
 
 
 class CountedBody:
@@ -180,6 +174,11 @@ def trace_id(traceparent: str) -> str | None:
     if match is None or (match[1] == "00" and match[3]):
         return None
     return match[2]
+
+
+def _json(name: str | None) -> str:
+    """A name in the log as JSON."""
+    return "null" if name is None else _quoted(name[:MAX_LOGGED_NAME])
 
 
 def _frames(error: BaseException) -> Iterator[str]:

@@ -17,11 +17,11 @@ from gateway.settings import Limits, Scope
 from gateway.stores import DELETE, SET, Store, WriteOperation
 from gateway.wire import coding, ndjson
 from gateway.wire.encoding import encode_pairs
-from gateway.wire.media import FORM, JSON, NDJSON, preferred, takes_gzip
+from gateway.wire.media import FORM, JSON, MAX_HEADER_LENGTH, NDJSON, preferred, takes_gzip
 from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
-from kv_batch.batch import read_parts
 from kv_batch.bucket import Bucket
+from kv_batch.reading import Read
 
 PAGE = 1_000
 """The default number of keys of a page of the list."""
@@ -32,7 +32,7 @@ LONGEST_PAGE = 10_000
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Call:
     """One request to one store."""
 
@@ -43,7 +43,7 @@ class Call:
 
     def answers_in(self, *offered: str) -> str:
         """The media type that the client prefers of those offered; the first one if it has no preference."""
-        return preferred(self.request.headers.get("accept", ""), offered)
+        return preferred(self.request.headers.get("accept", "")[:MAX_HEADER_LENGTH], offered)
 
 
 async def post_get_many(call: Call) -> Response:
@@ -174,7 +174,9 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     async def read(bucket: Bucket) -> list[bytes | None]:
         values: dict[str, bytes | None] = {}
         size = 0
-        async for part in read_parts(bucket, keys, retry=call.store.retry):
+        parts = Read(list(dict.fromkeys(keys)), retry=call.store.retry)
+        while parts.left:
+            part = (await parts.next(bucket)).values
             # An answer is at least as large as its values, so one that is too large is refused early.
             size += sum(map(len, filter(None, part.values())))
             if size > most:

@@ -46,7 +46,7 @@ SET: Final[WriteOperation[tuple[str, bytes]]] = WriteOperation(set_many, itemget
 DELETE: Final[WriteOperation[str]] = WriteOperation(delete_many, str, "keys")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Store:
     """A store, as seen by one request.
 

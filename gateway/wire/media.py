@@ -1,8 +1,13 @@
-"""Parses the headers Content-Type, Accept and Accept-Encoding (RFC 9110)."""
+"""Parses the headers Content-Type, Accept and Accept-Encoding (RFC 9110).
+
+The few values that clients send are remembered (`lru_cache`): to parse them costs more than to answer a small
+request costs elsewhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import lru_cache
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -13,6 +18,9 @@ MAX_HEADER_LENGTH = 4096
 
 Each comma costs a step of Python. Browsers send about 200 characters."""
 
+REMEMBERED = 32
+"""The number of values of each header that are remembered."""
+
 OTHER_NAMES = {"application/ndjson": NDJSON, "application/jsonl": NDJSON, "application/x-jsonlines": NDJSON}
 """Other names that clients use, and the name of the type here. None of them is registered."""
 
@@ -20,6 +28,7 @@ UTF_8 = ("utf-8", "utf8", "us-ascii", "ascii")
 """Charsets whose texts are also UTF-8."""
 
 
+@lru_cache(REMEMBERED)
 def media_type(content_type: str) -> str:
     """The type of a Content-Type, in lower case and without its parameters; empty if there is none.
 
@@ -29,6 +38,7 @@ def media_type(content_type: str) -> str:
     return OTHER_NAMES.get(name, name)
 
 
+@lru_cache(REMEMBERED)
 def foreign_charset(content_type: str) -> str | None:
     """The charset that a Content-Type declares if it is not UTF-8; None if it is, or if there is none."""
     for parameter in content_type.split(";")[1:]:
@@ -39,7 +49,8 @@ def foreign_charset(content_type: str) -> str | None:
     return None
 
 
-def preferred(accept: str, offered: Sequence[str]) -> str:
+@lru_cache(REMEMBERED)
+def preferred(accept: str, offered: tuple[str, ...]) -> str:
     """The offered type that an Accept prefers; the first of those with the same weight.
 
     The weight of a type is that of the most specific range that matches it (RFC 9110 section 12.5.1). If no
