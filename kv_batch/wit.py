@@ -109,24 +109,17 @@ class WitBucket:
     """An open bucket of the host, as `kv_batch.bucket.Bucket` has it."""
 
     def __init__(self, wit: Wit, label: str) -> None:
+        self.clock = wit.clock
+        self.learned = Learned()
         self._wit = wit
         self._label = label
         self._bucket: Any = None
-        self._learned = Learned()
         self._slow_reads = 0
         self._far_until = float("-inf")
         self._async: AsyncStore | None = None
         if wit.asynchronous is not None and wit.instance is not None:
             self._async = AsyncStore(wit.asynchronous, wit.err, wit.instance, label)
         self._reachable = self._async.reachable if self._async else None
-
-    @property
-    def learned(self) -> Learned:
-        return self._learned
-
-    @property
-    def clock(self) -> Clock:
-        return self._wit.clock
 
     async def open(self) -> None:
         """Opens the store, unless it is open.
@@ -214,7 +207,7 @@ class WitBucket:
         return await self._async.keys()
 
     def _batches(self) -> bool | None:
-        return self._learned.batch_reads.known(self._wit.clock.now())
+        return self.learned.batch_reads.known(self.clock.now())
 
     def _few(self, count: int) -> AsyncStore | None:
         """The store for concurrent writes of single keys, if that is better for so few: on Redis.
@@ -269,7 +262,7 @@ class WitBucket:
 
     def _learn(self, bucket: Any) -> None:
         """Learns whether the store reads in batches, which decides the calls that are made."""
-        reads = self._learned.batch_reads
+        reads = self.learned.batch_reads
         if reads.work is not None:
             return
         try:
@@ -282,7 +275,7 @@ class WitBucket:
     def _learn_from(self, error: StoreError) -> None:
         """Learns from the error of a batch read. Only one says something: others may be transient."""
         if NO_BATCH_READS.search(error.reason):
-            self._learned.batch_reads.never(self._wit.clock.now())
+            self.learned.batch_reads.never(self.clock.now())
 
 
 async def _write_each(store: AsyncStore, function: str, calls: Sequence[tuple[Any, ...]]) -> None:

@@ -55,7 +55,7 @@ def encode_pairs(
 
 
 def _encode_some(
-    keys: Iterable[str], values: Iterable[bytes | None], always_base64: bool, between: bytes
+    keys: Iterable[str], values: Collection[bytes | None], always_base64: bool, between: bytes
 ) -> bytes:
     plain = b"" if always_base64 else _encode_plain(keys, values, between)
     if plain:
@@ -96,22 +96,29 @@ def _encode_runs(
         start = end
 
 
-def _encode_plain(keys: Iterable[str], values: Iterable[bytes | None], between: bytes) -> bytes:
-    """The pairs, if no value is missing, all are text, and nothing needs an escape; otherwise empty.
+def _encode_plain(keys: Iterable[str], values: Collection[bytes | None], between: bytes) -> bytes:
+    """The pairs, if all values that are there are text, and nothing needs an escape; otherwise empty.
 
     Built in bulk, then validated.
     """
-    try:
+    if None in values:
+        present = [b"null" if value is None else b'"%b"' % value for value in values]
+        members = list(map(b'", "value": '.join, zip(map(str.encode, keys), present, strict=True)))
+        text = b'{"key": "' + (b"}" + between + b'{"key": "').join(members) + b"}"
+        quotes = 6 * len(members) + 2 * (len(members) - present.count(b"null"))
+    else:
         both = zip(map(str.encode, keys), values, strict=True)
         members = list(map(b'", "value": "'.join, both))  # type: ignore[arg-type]
         text = b'{"key": "' + (b'"}' + between + b'{"key": "').join(members) + b'"}'
+        quotes = 8 * len(members)
+    try:
         # ASCII stands between any two strings, so two halves of a character cannot meet.
         decoded = text.decode()
-    except (TypeError, UnicodeDecodeError):  # a missing value, or one that is not UTF-8
+    except UnicodeDecodeError:
         return b""
     if between == NEWLINE and any(character in decoded for character in _LINE_ENDS):
         return b""
-    ours = 8 * len(members) + (len(members) - 1) * between.count(b"\n")
+    ours = quotes + (len(members) - 1) * between.count(b"\n")
     return text if len(text) - len(text.translate(None, _ESCAPED)) == ours else b""
 
 
