@@ -173,10 +173,10 @@ define componentize
 endef
 
 # The installation is order-only: a new .venv from the same lock file does not require a new compilation.
-build/kv-batch.wasm: app.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch.wasm: app.py guests/calls.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
-build/kv-batch-0.3-rc.wasm: app.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch-0.3-rc.wasm: app.py guests/calls.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_RC_WORLD),app)
 
 build/kv-batch-0.2.wasm: guests/wasi02.py guests/blocking.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
