@@ -23,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        say("Interrupted. What was sent so far stays applied; the command may be repeated.")
+        say("Interrupted. What was sent so far stays applied. The command may be repeated.")
+        return INTERRUPTED
+    except commands.Interrupted as error:
+        say(f"Interrupted {error} The command may be repeated.")
         return INTERRUPTED
     except BrokenPipeError:
         # Python would report the same error again when it flushes stdout at its end.
@@ -35,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except commands.KeysFailed as error:
         _say_failed(error.failed)
         return FAILED_KEYS
+    except commands.ExportFailed as error:
+        say(error)
+        return _code_of(error.cause)
     except ClientError as error:
         say(error)
         if isinstance(error, GatewayProblem):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import base64
-import gzip
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from kv_batch_client import connections, sources
 from kv_batch_client.addresses import is_url
 from kv_batch_client.difference import difference, sorted_pairs
 from kv_batch_client.errors import BadInput, ClientError
-from kv_batch_client.lines import checked, end_line, pair_line
+from kv_batch_client.lines import Part, checked, end_line, pair_line
+from kv_batch_client.output import Output
 from kv_batch_client.progress import Bar
 from kv_batch_client.store import Store
 from kv_batch_client.writing import Written
@@ -30,6 +32,22 @@ class KeysFailed(ClientError):
     def __init__(self, failed: dict[str, str]) -> None:
         super().__init__(f"{len(failed)} keys failed")
         self.failed = failed
+
+
+class ExportFailed(ClientError):
+    """An export that ended early.
+
+    Attributes:
+        cause: The reason.
+    """
+
+    def __init__(self, cause: ClientError, left: str) -> None:
+        super().__init__(f"{cause}{left}")
+        self.cause = cause
+
+
+class Interrupted(ClientError):
+    """Ctrl-C, with how far the command came."""
 
 
 def get(options: argparse.Namespace) -> int:
@@ -102,26 +120,33 @@ def keys(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Writes the pairs to a file or to stdout."""
-    pairs = 0
-    with Bar("export") as bar, connections.store(options, bar) as store, _output(options.output) as file:
-        for line in bar.counted(store.export_lines(options.prefix)):
-            pairs += 1
-            file.write(line + b"\n")
-        file.write(end_line(pairs))
-    _say(f"{pairs:,} pairs exported.")
+    with Bar("export") as bar, connections.store(options, bar) as store, Output(options.output) as file:
+        _expect(bar, store, options.prefix)
+        try:
+            for line in bar.counted(store.export_lines(options.prefix)):
+                file.write(line + b"\n")
+            file.write(end_line(bar.lines))
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"after {bar.lines:,} pairs.{file.left}") from error
+        except ClientError as error:
+            raise ExportFailed(error, file.left) from error
+    _say(f"{bar.lines:,} pairs exported.")
     return 0
 
 
 def import_(options: argparse.Namespace) -> int:
     """Writes the pairs of a file to the store."""
-    with _input(options.file) as file:
+    with _input(options.file) as file, Bar("import") as bar, connections.store(options, bar) as store:
         if options.format == "ndjson":
             lines = checked(sources.ndjson(file), needs_end=options.end)
         else:
             read, options.unit = sources.FORMATS[options.format]
             lines = read(file, _say)
-        with Bar("import") as bar, connections.store(options, bar) as store:
-            written = store.write_lines("set-many", bar.counted(lines))
+        size = _size(file) if options.format in sources.STREAMED else None
+        if size is not None:
+            bar.expect(size)
+            lines = bar.measured(lines, file.tell)
+        written = _write_all(store, lines, bar, options.unit)
     _finish(written, "imported")
     return 0
 
@@ -132,10 +157,39 @@ def copy(options: argparse.Namespace) -> int:
         source, destination = connections.two(options, bar)
         if source.url == destination.url:
             raise BadInput("Both URLs are the same store.")
-        lines = bar.counted(source.export_lines(options.prefix))
-        written = destination.write_lines("set-many", lines)
+        _expect(bar, source, options.prefix)
+        written = _write_all(destination, source.export_lines(options.prefix), bar, "pair")
     _finish(written, "copied")
     return 0
+
+
+def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str) -> Written:
+    """set-many of lines, which are read ahead."""
+    done = 0
+
+    def on_part(part: Part) -> None:
+        nonlocal done
+        done = part.after - 1
+
+    try:
+        return store.write_lines("set-many", lines, on_part=on_part, on_sent=bar.passed, ahead=True)
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            f"after {unit} {done:,}, which is applied with all before it. Later ones may be applied too."
+        ) from error
+
+
+def _expect(bar: Bar, store: Store, prefix: str) -> None:
+    """Tells the bar the number of pairs, if there is a bar and the token may count them."""
+    if bar.is_shown:
+        with suppress(ClientError):
+            bar.expect(store.count(prefix))
+
+
+def _size(file: BinaryIO) -> int | None:
+    """The size of a file in bytes; None if it is no regular file."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def diff(options: argparse.Namespace) -> int:
@@ -226,26 +280,6 @@ def _input(name: str) -> Iterator[BinaryIO]:
         raise BadInput(f"{name} is a URL; a file is needed. kvb copy copies from a URL.")
     with Path(name).open("rb") as file:
         yield file
-
-
-@contextmanager
-def _output(name: str | None) -> Iterator[BinaryIO]:
-    """stdout, or a file that gets its name when it is complete."""
-    if name is None or name == "-":
-        yield sys.stdout.buffer
-        return
-    part = Path(f"{name}.part")
-    with part.open("wb") as plain:
-        try:
-            if name.endswith(".gz"):
-                with gzip.GzipFile(filename="", fileobj=plain, mode="wb", compresslevel=6) as packed:
-                    yield cast("BinaryIO", packed)
-            else:
-                yield plain
-        except BaseException:
-            _say(f"The export is not complete. The part that arrived is in {part}.")
-            raise
-    part.replace(name)
 
 
 def _write(data: bytes) -> None:

@@ -106,6 +106,11 @@ class WriteStopped(ClientError):
         self.bad_line = bad_line
 
 
+def is_passing(error: ClientError) -> bool:
+    """Whether the same request may succeed a little later."""
+    return isinstance(error, ConnectionLost) or (isinstance(error, GatewayProblem) and error.is_passing)
+
+
 def problem_of(
     status: int, content: bytes, retry_after: str | None = None, location: str | None = None
 ) -> GatewayProblem:

@@ -152,6 +152,12 @@ def key_line(key: str) -> bytes:
     return json.dumps({"key": key}).encode()
 
 
+def key_of(line: bytes) -> str:
+    """The key of a line that the gateway wrote."""
+    key: str = json.loads(line)["key"]
+    return key
+
+
 def decode(line: bytes) -> tuple[str, bytes | None]:
     """The key and the value of a line. The value is None where it is null or not given.
 

@@ -101,6 +101,7 @@ def build() -> argparse.ArgumentParser:
     )
 
     import_ = _command(commands, "import", "read pairs from a file")
+    import_.set_defaults(unit="line")
     import_.add_argument("file", help="the file, gzip or not; - is stdin")
     import_.add_argument(
         "--from", dest="format", choices=["ndjson", *FORMATS], default="ndjson", help="its format"

@@ -24,7 +24,7 @@ def opened(gateway: Gateway, retry_seconds: float = 3600, part_lines: int = 4) -
     store = Store(
         "http://gateway.test", transport=gateway, retry_seconds=retry_seconds, part_lines=part_lines
     )
-    store._was_reached = True
+    store._connection.was_reached = True
     store._retry = lambda: _quick(retry_seconds)  # type: ignore[method-assign]
     return store
 
