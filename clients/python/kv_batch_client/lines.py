@@ -50,6 +50,10 @@ class Part:
         """The body of the request, closed by an end line."""
         return b"\n".join([*self.lines, end_line(self.pairs)])
 
+    def start(self, count: int) -> Part:
+        """The first `count` lines of the part."""
+        return Part(self.lines[:count], self.first)
+
     def rest(self, line: int) -> Part:
         """The part from its own line `line` (from 1) on."""
         return Part(self.lines[line - 1 :], self.first + line - 1)

@@ -10,12 +10,13 @@ This module does no I/O: `send` sends one part. The rules:
     the connection is lost                   the part is sent again from its last known line
     any other                                the write stops
 
-A part is sent only when the part before it is done, so the last value of a repeated key wins.
+A part is sent only when the part before it is done, so the last value of a repeated key wins. A key that
+failed is no longer reported when a later line of it was applied.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kv_batch_client.errors import ClientError, ConnectionLost, GatewayProblem, WriteStopped
@@ -29,7 +30,8 @@ class Written:
 
     Attributes:
         pairs: The number of lines that were applied or failed; blank ones are not counted.
-        failed: Key to reason of the keys that failed by themselves. The store has their old value or the new.
+        failed: Key to reason of the keys that failed by themselves, and that no later line wrote. The store
+            has their old value or the new.
     """
 
     pairs: int = 0
@@ -98,21 +100,35 @@ def _send(send: Callable[[Part], None], part: Part, retry: Retry, written: Writt
         retry.wait(lost)
         return part
     except GatewayProblem as problem:
-        written.failed |= problem.failed
+        _record(problem.failed, part.start(_known_lines(problem, part)), written)
         rest = _rest(problem, part)
         if rest is None:
             return None
         if rest is not part:
             retry.progressed()
-        if written.failed:
-            for key in rest.keys() & written.failed.keys():
-                del written.failed[key]  # it is sent again
         try:
             retry.wait(problem)
         except GatewayProblem as last:
             raise _stopped(last, rest, written) from last
         return rest
+    _record({}, part, written)
     return None
+
+
+def _record(failed: Mapping[str, str], known: Part, written: Written) -> None:
+    """Records what became of the keys of a part: those that did not fail were applied."""
+    if written.failed:
+        for key in written.failed.keys() & known.keys():
+            del written.failed[key]
+    written.failed |= failed
+
+
+def _known_lines(problem: GatewayProblem, part: Part) -> int:
+    """The number of lines at the start of a part that were applied, or whose keys the problem names."""
+    if "applied" not in problem.members:
+        return 0
+    unknown = problem.resume_line or problem.line or len(part.lines) + 1
+    return unknown - 1
 
 
 def _rest(problem: GatewayProblem, part: Part) -> Part | None:
