@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from kv_batch_client import commands, parser
-from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteStopped
+from kv_batch_client.deleting import DeleteStopped
+from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteStopped, sentence
 
 PROBLEM, FAILED_KEYS, UNREACHABLE, BAD_INPUT, LOCAL_FILE = 3, 4, 5, 6, 7
 INTERRUPTED, NO_READER = 130, 141
@@ -25,35 +26,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("Interrupted. What was sent so far stays applied. The command may be repeated.")
         return INTERRUPTED
-    except commands.Interrupted as error:
-        say(f"Interrupted {error} The command may be repeated.")
-        return INTERRUPTED
     except BrokenPipeError:
         # Python would report the same error again when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
-    except WriteStopped as error:
-        _say_stopped(error, getattr(options, "unit", "line"))
-        return _code_of(error.cause)
-    except commands.KeysFailed as error:
-        _say_failed(error.failed)
-        return FAILED_KEYS
-    except commands.ExportFailed as error:
-        say(error)
-        return _code_of(error.cause)
     except ClientError as error:
-        say(error)
-        if isinstance(error, GatewayProblem):
-            _say_failed(error.failed)
-        return _code_of(error)
+        return _report(error, getattr(options, "unit", "line"))
     except OSError as error:
         say(f"{error.filename or 'The output'}: {error.strerror or error}.")
         return LOCAL_FILE
 
 
+def _report(error: ClientError, unit: str) -> int:
+    """Says what an error is, and returns its exit code."""
+    match error:
+        case commands.Interrupted():
+            say(f"Interrupted {error} The command may be repeated.")
+            return INTERRUPTED
+        case commands.KeysFailed():
+            _say_failed(error.failed)
+            return FAILED_KEYS
+        case WriteStopped():
+            _say_stopped(error, unit)
+            return _code_of(error.cause)
+        case DeleteStopped():
+            say(error.cause)
+            _say_failed(error.deleted.failed)
+            say(f"{error.deleted}. The command may be repeated, and deletes the rest then")
+            return _code_of(error.cause)
+        case commands.ExportFailed():
+            say(error)
+            return _code_of(error.cause)
+        case GatewayProblem():
+            say(error)
+            _say_failed(error.failed)
+        case _:
+            say(error)
+    return _code_of(error)
+
+
 def say(what: object) -> None:
     """Writes a message to stderr."""
-    print(f"kvb: {what}", file=sys.stderr)
+    print(f"kvb: {sentence(what)}", file=sys.stderr)
 
 
 def _code_of(error: ClientError) -> int:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 from kv_batch_client import connections, sources
 from kv_batch_client.addresses import is_url
 from kv_batch_client.difference import difference, sorted_pairs
-from kv_batch_client.errors import BadInput, ClientError
+from kv_batch_client.errors import BadInput, ClientError, sentence
 from kv_batch_client.lines import Part, checked, end_line, pair_line
 from kv_batch_client.output import Output
 from kv_batch_client.progress import Bar
@@ -42,7 +42,7 @@ class ExportFailed(ClientError):
     """
 
     def __init__(self, cause: ClientError, left: str) -> None:
-        super().__init__(f"{cause}{left}")
+        super().__init__(f"{sentence(cause)}{left}")
         self.cause = cause
 
 
@@ -102,7 +102,7 @@ def delete(options: argparse.Namespace) -> int:
         if not count:
             _say(f"No key of {store.url} starts with {options.prefix!r}.")
         elif options.yes or _agreed(f"Delete {what} of {store.url}? [y/N] "):
-            _say(f"{store.delete_prefix(options.prefix):,} keys deleted.")
+            _say(f"{store.delete_prefix(options.prefix)}.")
         else:
             _say("Nothing was deleted.")
     return 0

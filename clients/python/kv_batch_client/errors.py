@@ -5,7 +5,8 @@ ClientError
 ├── ConnectionLost   the gateway had answered before, and the connection broke
 ├── GatewayProblem   the gateway answered with an error
 ├── BadInput         the input of the user is not what it should be
-└── WriteStopped     a write of many lines ended early; its cause is one of the above
+├── WriteStopped     a write of many lines ended early; its cause is one of the above
+└── DeleteStopped    a delete by prefix ended early (in `deleting`); likewise
 """
 
 from __future__ import annotations
@@ -64,6 +65,11 @@ class GatewayProblem(ClientError):
         return {str(each["key"]): str(each["reason"]) for each in items if isinstance(each, dict)}
 
     @property
+    def applied(self) -> int | None:
+        """The number of lines or keys that were applied; None if the problem does not say."""
+        return self._number("applied")
+
+    @property
     def resume_line(self) -> int | None:
         """The line from 1, in the body that was sent, from which to send it again."""
         return self._number("resume_line")
@@ -104,6 +110,12 @@ class WriteStopped(ClientError):
         self.next_line = next_line
         self.failed = dict(failed)
         self.bad_line = bad_line
+
+
+def sentence(error: object) -> str:
+    """The message of an error, with a full stop at its end."""
+    text = str(error).rstrip()
+    return text if text.endswith((".", ":", "?", "!")) else f"{text}."
 
 
 def is_passing(error: ClientError) -> bool:

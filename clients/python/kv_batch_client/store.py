@@ -11,6 +11,7 @@ import httpx
 
 from kv_batch_client.addresses import store_url
 from kv_batch_client.ahead import read_ahead
+from kv_batch_client.deleting import Deleted, delete_all
 from kv_batch_client.errors import ClientError, is_passing
 from kv_batch_client.http import NDJSON, Connection
 from kv_batch_client.lines import PART_BYTES, PART_LINES, Part, decode, key_line, pair_line, parts
@@ -149,16 +150,20 @@ class Store:
 
     def count(self, prefix: str = "") -> int:
         """The number of keys that start with `prefix`, by the dry run of the delete."""
-        return self._delete_prefix(prefix, {"dry-run": "true"})
+        return _keys_of(self._retried("DELETE", "/keys", params=_prefix_query(prefix, dry_run=True)))
 
-    def delete_prefix(self, prefix: str) -> int:
-        """Deletes the keys that start with `prefix`; an empty one means all. Returns their number."""
-        return self._delete_prefix(prefix, {})
+    def delete_prefix(self, prefix: str) -> Deleted:
+        """Deletes the keys that start with `prefix`; an empty one means all.
 
-    def _delete_prefix(self, prefix: str, query: dict[str, str]) -> int:
-        query = {"prefix": prefix, **({} if prefix else {"all": "true"}), **query}
-        count: int = self._retried("DELETE", "/keys", params=query).json()["keys"]
-        return count
+        Raises:
+            DeleteStopped: some keys are left. Those that were deleted are counted.
+        """
+
+        def send(*, dry_run: bool = False) -> int:
+            query = _prefix_query(prefix, dry_run=dry_run)
+            return _keys_of(self._connection.request("DELETE", "/keys", params=query))
+
+        return delete_all(send, lambda: send(dry_run=True), self._retry())
 
     def export_lines(self, prefix: str = "") -> Iterator[bytes]:
         """The pairs as NDJSON lines without line ends, sorted by key; a cut export is continued.
@@ -221,3 +226,13 @@ class _ExportRequests(Source):
 def _page_query(prefix: str, after: str | None) -> dict[str, str]:
     query = {"prefix": prefix, "limit": str(PAGE_KEYS)}
     return query if after is None else query | {"after": after}
+
+
+def _prefix_query(prefix: str, *, dry_run: bool) -> dict[str, str]:
+    query = {"prefix": prefix} if prefix else {"all": "true"}
+    return query | {"dry-run": "true"} if dry_run else query
+
+
+def _keys_of(response: httpx.Response) -> int:
+    count: int = response.json()["keys"]
+    return count
