@@ -15,6 +15,8 @@ from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteS
 PROBLEM, FAILED_KEYS, UNREACHABLE, BAD_INPUT, LOCAL_FILE = 3, 4, 5, 6, 7
 INTERRUPTED, NO_READER = 130, 141
 
+_TOKENS = " kvb reads it from KVB_TOKEN or --token-file (for the second URL: KVB_TOKEN_TO, --token-file-to)."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs `kvb`. Returns its exit code."""
@@ -24,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        say("Interrupted. What was sent so far stays applied. The command may be repeated.")
+        wrote = " What was sent so far may be applied. The command may be repeated."
+        say(f"Interrupted.{wrote if options.command in {'set', 'delete'} else ''}")
         return INTERRUPTED
     except BrokenPipeError:
         # Python would report the same error again when it flushes stdout at its end.
@@ -41,7 +44,7 @@ def _report(error: ClientError, unit: str) -> int:
     """Says what an error is, and returns its exit code."""
     match error:
         case commands.Interrupted():
-            say(f"Interrupted {error} The command may be repeated.")
+            say(f"Interrupted {sentence(error)} The command may be repeated")
             return INTERRUPTED
         case commands.KeysFailed():
             _say_failed(error.failed)
@@ -55,7 +58,9 @@ def _report(error: ClientError, unit: str) -> int:
             say(f"{error.deleted}. The command may be repeated, and deletes the rest then")
             return _code_of(error.cause)
         case commands.ExportFailed():
-            say(error)
+            say(error.cause)
+            if error.left:
+                say(error.left)
             return _code_of(error.cause)
         case GatewayProblem():
             say(error)
@@ -67,7 +72,15 @@ def _report(error: ClientError, unit: str) -> int:
 
 def say(what: object) -> None:
     """Writes a message to stderr."""
+    if isinstance(what, GatewayProblem):
+        what = _told(what)
     print(f"kvb: {sentence(what)}", file=sys.stderr)
+
+
+def _told(problem: GatewayProblem) -> str:
+    """The message of a problem, which names the store and the place of the token."""
+    told = f"{problem.url}: {sentence(problem)}" if problem.url else sentence(problem)
+    return told + (_TOKENS if problem.code in {"unauthorized", "forbidden"} else "")
 
 
 def _code_of(error: ClientError) -> int:
@@ -86,7 +99,9 @@ def _say_stopped(error: WriteStopped, unit: str) -> None:
     else:
         say(error.cause)
     _say_failed(error.failed)
-    if error.next_line > 1:
+    if isinstance(error.cause, BadInput) and error.next_line == 1:
+        say("Nothing was written.")
+    elif error.next_line > 1:
         say(f"Everything before {unit} {error.next_line} was applied, apart from keys that failed.")
 
 

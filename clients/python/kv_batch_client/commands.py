@@ -16,8 +16,8 @@ from typing import BinaryIO
 from kv_batch_client import connections, sources
 from kv_batch_client.addresses import is_url
 from kv_batch_client.difference import difference, sorted_pairs
-from kv_batch_client.errors import BadInput, ClientError, sentence
-from kv_batch_client.lines import Part, checked, end_line, pair_line
+from kv_batch_client.errors import BadInput, ClientError, counted
+from kv_batch_client.lines import Part, checked, end_line, pair_line, without_mark
 from kv_batch_client.output import Output
 from kv_batch_client.progress import Bar
 from kv_batch_client.store import Store
@@ -39,11 +39,13 @@ class ExportFailed(ClientError):
 
     Attributes:
         cause: The reason.
+        left: A sentence about the file that is left; empty if there is none.
     """
 
     def __init__(self, cause: ClientError, left: str) -> None:
-        super().__init__(f"{sentence(cause)}{left}")
+        super().__init__(str(cause))
         self.cause = cause
+        self.left = left
 
 
 class Interrupted(ClientError):
@@ -97,7 +99,9 @@ def delete(options: argparse.Namespace) -> int:
     with connections.store(options) as store:
         count = store.count(options.prefix)
         what = (
-            f"{count:,} keys that start with {options.prefix!r}" if options.prefix else f"all {count:,} keys"
+            f"{counted(count, 'key')} that start with {options.prefix!r}"
+            if options.prefix
+            else f"all {counted(count, 'key')}"
         )
         if not count:
             _say(f"No key of {store.url} starts with {options.prefix!r}.")
@@ -127,10 +131,10 @@ def export(options: argparse.Namespace) -> int:
                 file.write(line + b"\n")
             file.write(end_line(bar.lines))
         except KeyboardInterrupt as error:
-            raise Interrupted(f"after {bar.lines:,} pairs.{file.left}") from error
+            raise Interrupted(f"after {counted(bar.lines, 'pair')}. {file.left}") from error
         except ClientError as error:
             raise ExportFailed(error, file.left) from error
-    _say(f"{bar.lines:,} pairs exported.")
+    _say(f"{counted(bar.lines, 'pair')} exported.")
     return 0
 
 
@@ -174,9 +178,9 @@ def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str) -> Wri
     try:
         return store.write_lines("set-many", lines, on_part=on_part, on_sent=bar.passed, ahead=True)
     except KeyboardInterrupt as error:
-        raise Interrupted(
-            f"after {unit} {done:,}, which is applied with all before it. Later ones may be applied too."
-        ) from error
+        far = f"after {unit} {done}. All up to it are applied, and perhaps some after it."
+        first = f"while the first {unit}s were sent. Some may be applied."
+        raise Interrupted(far if done else first) from error
 
 
 def _expect(bar: Bar, store: Store, prefix: str) -> None:
@@ -223,7 +227,7 @@ def _side(side: Store | str, prefix: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _finish(written: Written, done: str) -> None:
-    _say(f"{written.pairs - len(written.failed):,} pairs {done}.")
+    _say(f"{counted(written.pairs - len(written.failed), 'key' if done == 'deleted' else 'pair')} {done}.")
     if written.failed:
         raise KeysFailed(written.failed)
 
@@ -236,7 +240,7 @@ def _keys(options: argparse.Namespace) -> Iterator[str]:
         yield from options.keys
         if options.keys_file:
             with _input(options.keys_file) as file:
-                for number, line in enumerate(file, 1):
+                for number, line in enumerate(without_mark(file), 1):
                     try:
                         yield line.rstrip(b"\r\n").decode()
                     except UnicodeDecodeError as error:
@@ -274,6 +278,8 @@ def _agreed(question: str) -> bool:
 @contextmanager
 def _input(name: str) -> Iterator[BinaryIO]:
     if name == "-":
+        if sys.stdin.isatty():
+            _say("Reading from the terminal. Ctrl-D ends the input.")
         yield sys.stdin.buffer
         return
     if is_url(name):

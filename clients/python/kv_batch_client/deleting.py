@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from kv_batch_client.errors import ClientError, GatewayProblem, is_passing
+from kv_batch_client.errors import ClientError, GatewayProblem, counted, is_passing
 from kv_batch_client.retry import Retry
 
 
@@ -28,7 +28,7 @@ class Deleted:
 
     def __str__(self) -> str:
         more = "" if self.is_exact else ", and perhaps more by requests whose answer was lost"
-        return f"{self.keys:,} keys deleted{more}"
+        return f"{counted(self.keys, 'key')} deleted{more}"
 
 
 class DeleteStopped(ClientError):

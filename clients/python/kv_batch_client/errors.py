@@ -43,6 +43,7 @@ class GatewayProblem(ClientError):
         detail: What was wrong, where, and what to do.
         members: All members of the problem.
         retry_after: Seconds, from the header Retry-After; None if there was none.
+        url: The URL of the store.
     """
 
     status: int
@@ -51,6 +52,7 @@ class GatewayProblem(ClientError):
     detail: str
     members: Mapping[str, object]
     retry_after: float | None = None
+    url: str = ""
 
     def __str__(self) -> str:
         if self.detail.startswith(self.title):
@@ -110,6 +112,11 @@ class WriteStopped(ClientError):
         self.next_line = next_line
         self.failed = dict(failed)
         self.bad_line = bad_line
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 key`, `2,000 keys`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def sentence(error: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -90,9 +91,11 @@ class Connection:
         if response.is_success:
             return
         headers = response.headers
-        raise problem_of(
+        problem = problem_of(
             response.status_code, response.content, headers.get("retry-after"), headers.get("location")
         )
+        problem.url = self._url
+        raise problem
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -102,10 +105,18 @@ class Connection:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
             raise BadInput(f"{self._url} cannot be requested: {error}") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
-            what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else str(error)
+            what = _reason(error)
             if self.was_reached:
                 raise ConnectionLost(f"The connection to {self._url} was lost: {what}") from error
             raise Unreachable(
                 f"{self._url} cannot be reached: {what}. Check the URL (--url or KVB_URL), and that the "
                 "gateway runs."
             ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "it did not answer in time"
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return "it answers without TLS, so its URL may start with http://"
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__

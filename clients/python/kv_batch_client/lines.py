@@ -91,9 +91,7 @@ def checked(lines: Iterable[bytes], *, needs_end: bool = False) -> Iterator[byte
             the last line is no end line.
     """
     pairs, number, ended = 0, 0, False
-    for number, line in enumerate(lines, 1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+    for number, line in enumerate(without_mark(lines), 1):
         if _CONTROL.match(line) is not None:
             if (problem := problem_in(line)) is not None:
                 raise BadInput(
@@ -113,6 +111,14 @@ def checked(lines: Iterable[bytes], *, needs_end: bool = False) -> Iterator[byte
             f"The input has no end line after its last line ({number}), so it may have been cut. "
             "Export it again, or import it without --end."
         )
+
+
+def without_mark(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file, without the byte order mark that some programs write at its start."""
+    first = True
+    for line in lines:
+        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
+        first = False
 
 
 def end_line(pairs: int) -> bytes:

@@ -59,7 +59,7 @@ class Output:
     @property
     def left(self) -> str:
         """A sentence about the file that an export left which failed; empty if there is none."""
-        return f" What has arrived is in {self._part}." if self._part and self._file else ""
+        return f"What has arrived is in {self._part}." if self._part and self._file else ""
 
     def write(self, data: bytes) -> None:
         """Writes bytes.

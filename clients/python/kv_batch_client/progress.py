@@ -29,6 +29,9 @@ EVERY = 1_000
 WIDE = 80
 """The width of a terminal, in characters, that has room for the bar itself."""
 
+NARROW = 60
+"""The width of a terminal, in characters, below which only the percentage and the pairs are shown."""
+
 
 class Bar:
     """The progress of one command, in lines. Its methods may be called from several threads.
@@ -72,12 +75,12 @@ class Bar:
 
     def counted(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         """The lines. Each has passed when the next one is wanted."""
-        number = 0
         for number, line in enumerate(lines, 1):
             yield line
+            self.lines = number
             if not number % EVERY:
                 self.passed(number)
-        self.passed(number)
+        self.passed(self.lines)
 
     def passed(self, lines: int) -> None:
         """Shows that so many lines have passed. Fewer than before is a repetition."""
@@ -99,12 +102,14 @@ class Bar:
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    wide: list[ProgressColumn] = [BarColumn(bar_width=20)] if width >= WIDE else []
+    short = [TaskProgressColumn(), TextColumn("{task.fields[lines]:,} pairs")]
+    if width < NARROW:
+        return short
     return [
         TextColumn("{task.description}"),
-        *wide,
-        TaskProgressColumn(),
-        TextColumn("{task.fields[lines]:,} pairs, {task.fields[rate]:,.0f}/s"),
+        *([BarColumn(bar_width=20)] if width >= WIDE else []),
+        *short,
+        TextColumn("{task.fields[rate]:,.0f}/s"),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     ]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from kv_batch_client.errors import ClientError, ConnectionLost, is_passing
+from kv_batch_client.errors import ClientError, ConnectionLost, counted, is_passing
 from kv_batch_client.lines import count_in, key_of, problem_in
 from kv_batch_client.retry import Retry
 
@@ -65,12 +65,12 @@ def complete_lines(chunks: Iterable[bytes], expected: int | None = None) -> Iter
                 raise problem
             elif (count := count_in(line)) is not None:
                 if count != pairs:
-                    raise ConnectionLost(f"The answer has {pairs} of {count} pairs")
+                    raise ConnectionLost(f"The answer has {pairs} of {counted(count, 'pair')}")
                 return
             else:
                 raise ConnectionLost(f"The answer has a line that is no pair: {line[:80]!r}")
     if pairs != expected or rest:
-        raise ConnectionLost(f"The answer was cut after {pairs} pairs")
+        raise ConnectionLost(f"The answer was cut after {counted(pairs, 'pair')}")
 
 
 class Export:

@@ -17,6 +17,8 @@ from kv_batch_client.lines import end_line, pair_line
 Answer = Callable[[httpx.Request], httpx.Response]
 Run = Callable[..., tuple[int, str, str]]
 
+URL = "http://127.0.0.1:3000/v1/default"
+
 
 @pytest.fixture
 def kvb(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]) -> Run:
@@ -48,7 +50,7 @@ def test_a_delete_that_stops_says_how_many_keys_it_deleted(kvb: Run) -> None:
     code, out, err = kvb(answer, "delete", "--prefix", "a", "--yes")
     assert (code, out) == (3, "")
     assert err == (
-        "kvb: The store failed.\n"
+        f"kvb: {URL}: The store failed.\n"
         "kvb: 9,000 keys deleted. The command may be repeated, and deletes the rest then.\n"
     )
 
@@ -57,7 +59,7 @@ def test_an_export_that_fails_before_its_first_byte_leaves_no_file(kvb: Run, tmp
     part = tmp_path / "x.ndjson.part"
     part.write_text("of an earlier export")
     code, _, err = kvb(lambda _: problem(502, "store-failed"), "export", "-o", str(tmp_path / "x.ndjson"))
-    assert (code, err) == (3, "kvb: The store failed.\n")
+    assert (code, err) == (3, f"kvb: {URL}: The store failed.\n")
     assert [file.name for file in tmp_path.iterdir()] == ["x.ndjson.part"]
     assert part.read_text() == "of an earlier export"
 
@@ -70,7 +72,7 @@ def test_an_export_that_fails_later_leaves_what_has_arrived(kvb: Run, tmp_path: 
     part = tmp_path / f"{name}.part"
     assert (code, err) == (
         5,
-        f"kvb: The answer was cut after 1 pairs. What has arrived is in {part}.\n",
+        f"kvb: The answer was cut after 1 pair.\nkvb: What has arrived is in {part}.\n",
     )
     there = part.read_bytes()
     assert (gzip.decompress(there) if name.endswith("gz") else there) == line
