@@ -22,7 +22,7 @@ from kv_batch_client.errors import (
 from kv_batch_client.store import Store
 from kv_batch_client.writing import Written
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "BadInput",
     "ClientError",

@@ -280,7 +280,9 @@ def _input(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         if sys.stdin.isatty():
             _say("Reading from the terminal. Ctrl-D ends the input.")
-        yield sys.stdin.buffer
+        # A file of its own: Python aborts at its end if a thread still waits in that of sys.stdin.
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:  # noqa: PTH123 - it is a descriptor
+            yield file
         return
     if is_url(name):
         raise BadInput(f"{name} is a URL; a file is needed. kvb copy copies from a URL.")

@@ -102,7 +102,7 @@ class Bar:
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    short = [TaskProgressColumn(), TextColumn("{task.fields[lines]:,} pairs")]
+    short: list[ProgressColumn] = [TaskProgressColumn(), TextColumn("{task.fields[lines]:,} pairs")]
     if width < NARROW:
         return short
     return [
