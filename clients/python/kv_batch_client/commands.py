@@ -146,11 +146,12 @@ def import_(options: argparse.Namespace) -> int:
         else:
             read, options.unit = sources.FORMATS[options.format]
             lines = read(file, _say)
-        size = _size(file) if options.format in sources.STREAMED else None
-        if size is not None:
+        size = _size(file)
+        if size is not None and options.format in sources.STREAMED:
             bar.expect(size)
             lines = bar.measured(lines, file.tell)
-        written = _write_all(store, lines, bar, options.unit)
+        # A pipe is not read ahead: a thread that waits for its input could not be stopped by Ctrl-C.
+        written = _write_all(store, lines, bar, options.unit, ahead=size is not None)
     _finish(written, "imported")
     return 0
 
@@ -162,13 +163,13 @@ def copy(options: argparse.Namespace) -> int:
         if source.url == destination.url:
             raise BadInput("Both URLs are the same store.")
         _expect(bar, source, options.prefix)
-        written = _write_all(destination, source.export_lines(options.prefix), bar, "pair")
+        written = _write_all(destination, source.export_lines(options.prefix), bar, "pair", ahead=True)
     _finish(written, "copied")
     return 0
 
 
-def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str) -> Written:
-    """set-many of lines, which are read ahead."""
+def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str, *, ahead: bool) -> Written:
+    """set-many of lines."""
     done = 0
 
     def on_part(part: Part) -> None:
@@ -176,7 +177,7 @@ def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str) -> Wri
         done = part.after - 1
 
     try:
-        return store.write_lines("set-many", lines, on_part=on_part, on_sent=bar.passed, ahead=True)
+        return store.write_lines("set-many", lines, on_part=on_part, on_sent=bar.passed, ahead=ahead)
     except KeyboardInterrupt as error:
         far = f"after {unit} {done}. All up to it are applied, and perhaps some after it."
         first = f"while the first {unit}s were sent. Some may be applied."
@@ -280,9 +281,7 @@ def _input(name: str) -> Iterator[BinaryIO]:
     if name == "-":
         if sys.stdin.isatty():
             _say("Reading from the terminal. Ctrl-D ends the input.")
-        # A file of its own: Python aborts at its end if a thread still waits in that of sys.stdin.
-        with open(sys.stdin.fileno(), "rb", closefd=False) as file:  # noqa: PTH123 - it is a descriptor
-            yield file
+        yield sys.stdin.buffer
         return
     if is_url(name):
         raise BadInput(f"{name} is a URL; a file is needed. kvb copy copies from a URL.")
