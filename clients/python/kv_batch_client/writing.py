@@ -12,6 +12,9 @@ This module does no I/O: `send` sends one part. The rules:
 
 A part is sent only when the part before it is done, so the last value of a repeated key wins. A key that
 failed is no longer reported when a later line of it was applied.
+
+A part that must be sent again as it was is sent in two halves, since a proxy may end every request that takes
+long. The pieces grow slowly after each success.
 """
 
 from __future__ import annotations
@@ -80,20 +83,29 @@ def _read(parts: Iterable[Part], written: Written) -> Iterator[Part]:
 
 
 def _write_part(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> None:
-    rest: Part | None = part
-    while rest is not None and rest.pairs:
-        part = rest
+    most = len(part.lines)  # in a request
+    while part.pairs:
+        now = part.start(most)
         try:
-            rest = _send(send, part, retry, written)
+            left = _send(send, now, retry, written) if now.pairs else None
         except WriteStopped:
             raise
         except ClientError as error:
-            raise _stopped(error, part, written) from error
-    retry.progressed()
+            raise _stopped(error, now, written) from error
+        if left is now:
+            most = max(1, len(now.lines) // 2)
+            continue
+        retry.progressed()
+        most += most // 4 + 1
+        part = part.rest(left.first - part.first + 1 if left else len(now.lines) + 1)
 
 
 def _send(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> Part | None:
-    """Sends a part once. Returns the lines to send next, after a pause; None if the part is done."""
+    """Sends a part once.
+
+    Returns:
+        The lines to send next, after a pause: the part itself if nothing is known of it. None if it is done.
+    """
     try:
         send(part)
     except ConnectionLost as lost:
@@ -105,7 +117,7 @@ def _send(send: Callable[[Part], None], part: Part, retry: Retry, written: Writt
         if rest is None:
             return None
         if rest is not part:
-            retry.progressed()
+            retry.progressed()  # before the pause
         try:
             retry.wait(problem)
         except GatewayProblem as last:

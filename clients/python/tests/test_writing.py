@@ -31,7 +31,7 @@ class Answers:
 
     def send(self, part: Part) -> None:
         self.sent.append(part.lines)
-        answer = self.answers.pop(0)
+        answer = self.answers.pop(0) if self.answers else DONE
         if answer is not None:
             raise answer
 
@@ -84,3 +84,21 @@ def test_a_write_that_stops_keeps_the_keys_that_were_not_applied(
     with pytest.raises(WriteStopped) as caught:
         write(keys, Answers(answers), retry_seconds=0)
     assert (set(caught.value.failed), caught.value.next_line) == (failed, next_line)
+
+
+def test_a_part_that_takes_too_long_is_sent_in_smaller_pieces() -> None:
+    """A proxy that ends each request after a fixed time would end the same part for ever."""
+    sent = list[int]()
+    there = list[bytes]()
+
+    def send(part: Part) -> None:
+        sent.append(len(part.lines))
+        if len(part.lines) > 3:
+            raise LOST
+        there.extend(part.lines)
+
+    lines = [key_line(str(number)) for number in range(20)]
+    pieces = parts(lines, max_lines=16)
+    written = write_parts(send, pieces, Retry(3600, sleep=lambda _: None))
+    assert (there, written.pairs) == (lines, 20)
+    assert sent == [16, 8, 4, 2, 3, 4, 2, 3, 4, 2, 3, 1, 4, 2, 2]
