@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from kv_batch_client import connections, sources
 from kv_batch_client.addresses import is_url
-from kv_batch_client.difference import difference, sorted_pairs
+from kv_batch_client.difference import difference, sorted_lines
 from kv_batch_client.errors import BadInput, ClientError, counted
 from kv_batch_client.lines import Part, checked, end_line, pair_line, without_mark
 from kv_batch_client.output import Output
@@ -219,12 +219,12 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _side(side: Store | str, prefix: str) -> Iterator[tuple[str, bytes]]:
+def _side(side: Store | str, prefix: str) -> Iterator[bytes]:
     if isinstance(side, Store):
-        yield from side.pairs(prefix)
+        yield from side.export_lines(prefix)
         return
     with _input(side) as file:
-        yield from (each for each in sorted_pairs(sources.ndjson(file)) if each[0].startswith(prefix))
+        yield from sorted_lines(sources.ndjson(file), prefix)
 
 
 def _finish(written: Written, done: str) -> None:
