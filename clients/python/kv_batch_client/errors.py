@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 
 class ClientError(Exception):
@@ -138,7 +140,7 @@ def problem_of(
         document = json.loads(content)
     except ValueError:
         document = None
-    seconds = float(retry_after) if retry_after and retry_after.isdecimal() else None
+    seconds = _seconds(retry_after) if retry_after else None
     if isinstance(document, dict) and "title" in document:
         return from_document(document, seconds, status)
     detail = (
@@ -147,6 +149,17 @@ def problem_of(
         else "The answer is not from kv-batch. Check the URL, and a proxy in front of the gateway."
     )
     return GatewayProblem(status, "", f"The answer has the status {status}", detail, {}, seconds)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """The seconds of a Retry-After, which is a number or a date (RFC 9110 section 10.2.3)."""
+    if retry_after.isascii() and retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (until - datetime.now(until.tzinfo)).total_seconds())
 
 
 def from_document(

@@ -45,12 +45,14 @@ _EXAMPLES = {
     "An argument with = is a key and its value. One without is a key, and the next argument its value:\n"
     "text, @FILE, or - for stdin. For a key that contains =, use kvb import.\n"
     "A key that starts with a dash comes after --: kvb set -- -key=value",
-    "delete": "  kvb delete a b c\n  kvb delete --keys-file keys.txt\n  kvb delete --prefix user: --yes",
+    "delete": "  kvb delete a b c\n  kvb delete --keys-file keys.txt\n  kvb delete --prefix user: --yes\n"
+    "  kvb delete --prefix ''\n\n"
+    "An empty prefix means all keys.",
     "keys": "  kvb keys\n  kvb keys --prefix user: | wc -l",
     "export": "  kvb export -o backup.ndjson.gz\n  kvb export --prefix user: | jq -r .key\n\n"
     "The file is written as FILE.part, and renamed when the number of pairs was confirmed.\n"
     "After an error FILE.part is kept and FILE is untouched. The output ends with an end line of its own.\n"
-    "An export that is cut goes on after the last key, by pages of keys.",
+    "An export that is cut is continued after its last key.",
     "import": "  kvb import backup.ndjson.gz\n  kvb import --end backup.ndjson\n  xzcat b.xz | kvb import\n"
     "  kvb import --from wrangler bulk.json\n  consul kv export | kvb import --from consul\n\n"
     "The file is sent in parts. After a lost connection the part in progress is sent again. The import\n"
@@ -108,7 +110,12 @@ def build() -> argparse.ArgumentParser:
     import_.set_defaults(unit="line")
     import_.add_argument("file", nargs="?", default="-", help="the file, gzip or not; - is stdin (default)")
     import_.add_argument(
-        "--from", dest="format", choices=["ndjson", *FORMATS], default="ndjson", help="its format"
+        "--from",
+        dest="format",
+        choices=["ndjson", *FORMATS],
+        default="ndjson",
+        help="its format: ndjson (default), wrangler (of kv bulk put), consul (of kv export), or csv with "
+        "the header key,value",
     )
     import_.add_argument(
         "--end", action="store_true", help="require an end line, to refuse a file that was cut"
