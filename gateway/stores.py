@@ -14,7 +14,7 @@ from kv_batch.bucket import Bucket
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreUnreachable
 
 MAX_REPORTED_FAILURES = 1_000
-"""The maximum number of failed keys that an answer names. A stream stops when it has as many."""
+"""The maximum number of failed keys that an answer names. A stream stops at the first one more."""
 
 Item = TypeVar("Item")
 Items = TypeVar("Items", contravariant=True)  # noqa: PLC0105 - its name is its meaning

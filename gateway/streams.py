@@ -6,8 +6,9 @@ next one is read from the store. This back-pressure bounds the memory of a reque
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 from gateway.problems import DeleteFailed, Problem, StreamFailed
@@ -57,7 +58,7 @@ async def write_lines(store: Store, write: WriteOperation[Item], blocks: Blocks[
         await writer.flush()
         raise writer.failure(problem) from problem
     await writer.flush()
-    if writer.cause is not None:
+    if writer.cause is not None and writer.failed:
         raise writer.failure(writer.cause)
     return writer.applied
 
@@ -66,21 +67,22 @@ class _LineWriter(Generic[Item]):
     """Writes the lines of one body to a store, many lines per call.
 
     Attributes:
-        applied: The number of lines that were applied.
-        failed: (key, reason) of the keys that failed by themselves.
+        applied: The number of lines that were applied, or that failed and whose key a later line wrote.
+        failed: Key to reason of the keys that failed by themselves and that no later call wrote.
         resume_line: The first line that is neither applied nor in `failed`; None if there is none.
         cause: The last error of the store; None if there is none.
     """
 
     def __init__(self, store: Store, write: WriteOperation[Item]) -> None:
         self.applied = 0
-        self.failed: list[tuple[str, str]] = []
+        self.failed: dict[str, str] = {}
         self.resume_line: int | None = None
         self.cause: StoreError | None = None
         self._store = store
         self._write = write
         self._items: list[Item] = []
         self._numbers: list[Sequence[int]] = []
+        self._failed_lines: Counter[str] = Counter()
 
     @property
     def held(self) -> int:
@@ -92,7 +94,7 @@ class _LineWriter(Generic[Item]):
         self._numbers.append(lines.numbers)
 
     def failure(self, cause: StoreError | Problem) -> StreamFailed:
-        return StreamFailed(cause, self.applied, self.failed, self.resume_line)
+        return StreamFailed(cause, self.applied, [*self.failed.items()], self.resume_line)
 
     async def flush(self, *, full_calls: bool = False) -> None:
         """Writes all lines taken.
@@ -113,10 +115,10 @@ class _LineWriter(Generic[Item]):
         try:
             await self._store.write(self._write, items)
         except BatchFailed as error:
-            self._record_failure(items, list(chain.from_iterable(blocks)), error)
+            self._record_failure(items, list(islice(chain.from_iterable(blocks), count)), error)
             # Go on after keys that are refused, as long as all of them can be reported. Stop if the store
             # itself failed.
-            if self.resume_line is not None or len(self.failed) >= MAX_REPORTED_FAILURES:
+            if self.resume_line is not None:
                 raise self.failure(error.cause) from error
         except (NoSuchStore, StoreNotGranted) as error:
             if not self.applied and not self.failed:
@@ -125,18 +127,31 @@ class _LineWriter(Generic[Item]):
             raise self.failure(error) from error
         else:
             self.applied += len(items)
+            if self.failed:
+                self._forget(map(self._write.key_of, items))
 
     def _record_failure(self, items: list[Item], numbers: list[int], error: BatchFailed) -> None:
         applied = set(error.applied)
-        named = [each for each in error.failed if each[0] in error.by_themselves]
-        self.failed += named[: MAX_REPORTED_FAILURES - len(self.failed)]
+        self._forget(applied)
+        for key, reason in error.failed:
+            if key in error.by_themselves and (
+                key in self.failed or len(self.failed) < MAX_REPORTED_FAILURES
+            ):
+                self.failed[key] = reason
         keys = list(map(self._write.key_of, items))
         self.applied += sum(map(applied.__contains__, keys))
-        done = applied.union(key for key, _ in self.failed)
+        self._failed_lines.update(filter(self.failed.__contains__, keys))
+        done = applied.union(self.failed)
         self.resume_line = next(
             (line for key, line in zip(keys, numbers, strict=True) if key not in done), None
         )
         self.cause = error.cause
+
+    def _forget(self, applied: Iterable[str]) -> None:
+        """Takes keys that were applied out of those that failed before."""
+        for key in self.failed.keys() & applied:
+            del self.failed[key]
+            self.applied += self._failed_lines.pop(key)
 
 
 async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> AsyncGenerator[bytes, None]:

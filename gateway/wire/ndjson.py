@@ -163,7 +163,8 @@ class _PartialLine:
             raise Problem(
                 "too-large",
                 f"Line {number} is longer than {self._most} bytes after decoding its escapes. No valid pair "
-                "is so long (max_key_bytes, max_value_bytes). Check that each pair ends with a newline.",
+                "is so long (max_key_bytes, max_value_bytes). Either its value is too large, or the newline "
+                "between two pairs is missing.",
                 line=number,
                 limit=self._most,
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import kv_batch_client
 from gateway.openapi import DOCUMENT
 from gateway.problems import PROBLEMS
 from gateway.settings import LIMITED, Access, Limits, ready_stores
@@ -27,6 +28,8 @@ def test_one_version_everywhere() -> None:
     assert MANIFEST["application"]["version"] == version
     assert f"package kv-batch:gateway@{version};" in (ROOT / "wit/world.wit").read_text()
     assert DOCUMENT["info"]["version"] == version
+    client = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]["version"]
+    assert (client, kv_batch_client.__version__) == (version, version)
     assert set(re.findall(r"kv-batch:gateway/\w+@([\d.]+)", (ROOT / "Makefile").read_text())) == {version}
 
 

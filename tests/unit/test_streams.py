@@ -260,6 +260,43 @@ def test_more_refused_lines_than_can_be_named_end_an_import_where_it_can_go_on()
     assert told["applied"] == MOST_KEYS - MAX_REPORTED_FAILURES - 1
 
 
+@pytest.mark.parametrize("refused_later", [False, True])
+def test_a_key_that_failed_and_was_then_written_is_not_reported(refused_later: bool) -> None:
+    """The last value of a repeated key wins, so nothing is lost."""
+    bucket = Refusing()
+    bucket.longest = 100
+    between = lines_of(numbered(MOST_KEYS))  # the key is in two calls
+    after = lines_of({"z": "v" * 101}) if refused_later else b""
+    body = lines_of({"a": "v" * 101}) + between + lines_of({"a": "short"}) + between + after
+    answer = send(bucket, "set-many", SmallBody(cut(body, 50_000)))
+    assert bucket.data["a"] == b"short"
+    if not refused_later:
+        assert json.loads(content(answer)) == {"pairs": 2 * MOST_KEYS + 2}
+        return
+    told = problem(answer)
+    assert told["failed"] == [{"key": "z", "reason": "refused: z"}]
+    assert (told["applied"], "resume_line" in told) == (2 * MOST_KEYS + 2, False)
+
+
+def test_a_key_that_was_written_and_then_failed_is_reported() -> None:
+    bucket = Refusing()
+    bucket.longest = 100
+    body = lines_of({"a": "short"}) + lines_of(numbered(MOST_KEYS)) + lines_of({"a": "v" * 101})
+    told = problem(send(bucket, "set-many", SmallBody(cut(body, 50_000))))
+    assert told["failed"] == [{"key": "a", "reason": "refused: a"}]
+    assert told["applied"] == MOST_KEYS + 1
+
+
+def test_as_many_refused_lines_as_can_be_named_lose_no_later_line() -> None:
+    bucket = Refusing()
+    pairs = numbered(2 * MOST_KEYS)
+    bucket.refused = frozenset(list(pairs)[:MAX_REPORTED_FAILURES])
+    told = problem(send(bucket, "set-many", SmallBody(cut(lines_of(pairs), 50_000))))
+    assert len(told["failed"]) == MAX_REPORTED_FAILURES
+    assert bucket.data.keys() == pairs.keys() - bucket.refused
+    assert (told["applied"], "resume_line" in told) == (len(bucket.data), False)
+
+
 def test_lines_that_repeat_a_few_keys_ask_for_each_once() -> None:
     bucket = Sqlite({"a": b"1", "b": b"2"})
     body = b'{"key": "a"}\n{"key": "b"}\n' * 500

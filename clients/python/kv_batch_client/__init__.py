@@ -7,9 +7,10 @@
         for key, value in store.get_many(["a", "b", "c"]):  # value is None for a missing key
             print(key, value)
 
-All errors are in `kv_batch_client.errors`. The command `kvb` is built on this library.
+All errors are subclasses of `ClientError`. The command `kvb` is built on this library.
 """
 
+from kv_batch_client.deleting import Deleted, DeleteStopped
 from kv_batch_client.errors import (
     BadInput,
     ClientError,
@@ -21,11 +22,13 @@ from kv_batch_client.errors import (
 from kv_batch_client.store import Store
 from kv_batch_client.writing import Written
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "BadInput",
     "ClientError",
     "ConnectionLost",
+    "DeleteStopped",
+    "Deleted",
     "GatewayProblem",
     "Store",
     "Unreachable",

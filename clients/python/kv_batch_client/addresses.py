@@ -23,6 +23,7 @@ def store_url(url: str, store: str | None = None) -> str:
     Raises:
         BadInput: the URL is not that of a gateway.
     """
+    url = url.strip()
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -35,6 +36,8 @@ def store_url(url: str, store: str | None = None) -> str:
             f"The URL of {host} must have no user, query or fragment. A token is read from KVB_TOKEN or from "
             "the file that --token-file names."
         )
+    if match := re.fullmatch(r"(.*/v1/[^/]+)/(?:get-many|set-many|delete-many|keys|export)/?", parts.path):
+        raise BadInput(f"{url!r} is the URL of an operation. That of its store ends with {match[1]}.")
     match = re.fullmatch(r"(.*?)/v1(?:/([^/]+))?", parts.path.rstrip("/"))
     base, named = (match[1], match[2]) if match else (parts.path.rstrip("/"), None)
     label = quote(store, safe="") if store else named or DEFAULT_STORE

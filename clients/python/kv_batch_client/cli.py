@@ -9,10 +9,13 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from kv_batch_client import commands, parser
-from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteStopped
+from kv_batch_client.deleting import DeleteStopped
+from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteStopped, sentence
 
 PROBLEM, FAILED_KEYS, UNREACHABLE, BAD_INPUT, LOCAL_FILE = 3, 4, 5, 6, 7
 INTERRUPTED, NO_READER = 130, 141
+
+_TOKENS = " kvb reads it from KVB_TOKEN or --token-file (for the second URL: KVB_TOKEN_TO, --token-file-to)."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,31 +26,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
-        say("Interrupted. What was sent so far stays applied; the command may be repeated.")
+        wrote = " What was sent so far may be applied. The command may be repeated."
+        say(f"Interrupted.{wrote if options.command in {'set', 'delete'} else ''}")
         return INTERRUPTED
     except BrokenPipeError:
         # Python would report the same error again when it flushes stdout at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
-    except WriteStopped as error:
-        _say_stopped(error, getattr(options, "unit", "line"))
-        return _code_of(error.cause)
-    except commands.KeysFailed as error:
-        _say_failed(error.failed)
-        return FAILED_KEYS
     except ClientError as error:
-        say(error)
-        if isinstance(error, GatewayProblem):
-            _say_failed(error.failed)
-        return _code_of(error)
+        return _report(error, getattr(options, "unit", "line"))
     except OSError as error:
         say(f"{error.filename or 'The output'}: {error.strerror or error}.")
         return LOCAL_FILE
 
 
+def _report(error: ClientError, unit: str) -> int:
+    """Says what an error is, and returns its exit code."""
+    match error:
+        case commands.Interrupted():
+            say(f"Interrupted {sentence(error)} The command may be repeated")
+            return INTERRUPTED
+        case commands.KeysFailed():
+            _say_failed(error.failed)
+            return FAILED_KEYS
+        case WriteStopped():
+            _say_stopped(error, unit)
+            return _code_of(error.cause)
+        case DeleteStopped():
+            say(error.cause)
+            _say_failed(error.deleted.failed)
+            say(f"{error.deleted}. The command may be repeated, and deletes the rest then")
+            return _code_of(error.cause)
+        case commands.ExportFailed():
+            say(error.cause)
+            if error.left:
+                say(error.left)
+            return _code_of(error.cause)
+        case GatewayProblem():
+            say(error)
+            _say_failed(error.failed)
+        case _:
+            say(error)
+    return _code_of(error)
+
+
 def say(what: object) -> None:
     """Writes a message to stderr."""
-    print(f"kvb: {what}", file=sys.stderr)
+    if isinstance(what, GatewayProblem):
+        what = _told(what)
+    print(f"kvb: {sentence(what)}", file=sys.stderr)
+
+
+def _told(problem: GatewayProblem) -> str:
+    """The message of a problem, which names the store and the place of the token."""
+    told = f"{problem.url}: {sentence(problem)}" if problem.url else sentence(problem)
+    return told + (_TOKENS if problem.code in {"unauthorized", "forbidden"} else "")
 
 
 def _code_of(error: ClientError) -> int:
@@ -66,7 +99,9 @@ def _say_stopped(error: WriteStopped, unit: str) -> None:
     else:
         say(error.cause)
     _say_failed(error.failed)
-    if error.next_line > 1:
+    if isinstance(error.cause, BadInput) and error.next_line == 1:
+        say("Nothing was written.")
+    elif error.next_line > 1:
         say(f"Everything before {unit} {error.next_line} was applied, apart from keys that failed.")
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 import base64
-import gzip
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 from kv_batch_client import connections, sources
 from kv_batch_client.addresses import is_url
-from kv_batch_client.difference import difference, sorted_pairs
-from kv_batch_client.errors import BadInput, ClientError
-from kv_batch_client.lines import checked, end_line, pair_line
+from kv_batch_client.difference import difference, sorted_lines
+from kv_batch_client.errors import BadInput, ClientError, counted
+from kv_batch_client.lines import Part, checked, end_line, pair_line, without_mark
+from kv_batch_client.output import Output
 from kv_batch_client.progress import Bar
 from kv_batch_client.store import Store
 from kv_batch_client.writing import Written
@@ -30,6 +32,24 @@ class KeysFailed(ClientError):
     def __init__(self, failed: dict[str, str]) -> None:
         super().__init__(f"{len(failed)} keys failed")
         self.failed = failed
+
+
+class ExportFailed(ClientError):
+    """An export that ended early.
+
+    Attributes:
+        cause: The reason.
+        left: A sentence about the file that is left; empty if there is none.
+    """
+
+    def __init__(self, cause: ClientError, left: str) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.left = left
+
+
+class Interrupted(ClientError):
+    """Ctrl-C, with how far the command came."""
 
 
 def get(options: argparse.Namespace) -> int:
@@ -79,12 +99,14 @@ def delete(options: argparse.Namespace) -> int:
     with connections.store(options) as store:
         count = store.count(options.prefix)
         what = (
-            f"{count:,} keys that start with {options.prefix!r}" if options.prefix else f"all {count:,} keys"
+            f"{counted(count, 'key')} that start with {options.prefix!r}"
+            if options.prefix
+            else f"all {counted(count, 'key')}"
         )
         if not count:
             _say(f"No key of {store.url} starts with {options.prefix!r}.")
         elif options.yes or _agreed(f"Delete {what} of {store.url}? [y/N] "):
-            _say(f"{store.delete_prefix(options.prefix):,} keys deleted.")
+            _say(f"{store.delete_prefix(options.prefix)}.")
         else:
             _say("Nothing was deleted.")
     return 0
@@ -102,26 +124,34 @@ def keys(options: argparse.Namespace) -> int:
 
 def export(options: argparse.Namespace) -> int:
     """Writes the pairs to a file or to stdout."""
-    pairs = 0
-    with Bar("export") as bar, connections.store(options, bar) as store, _output(options.output) as file:
-        for line in bar.counted(store.export_lines(options.prefix)):
-            pairs += 1
-            file.write(line + b"\n")
-        file.write(end_line(pairs))
-    _say(f"{pairs:,} pairs exported.")
+    with Bar("export") as bar, connections.store(options, bar) as store, Output(options.output) as file:
+        _expect(bar, store, options.prefix)
+        try:
+            for line in bar.counted(store.export_lines(options.prefix)):
+                file.write(line + b"\n")
+            file.write(end_line(bar.lines))
+        except KeyboardInterrupt as error:
+            raise Interrupted(f"after {counted(bar.lines, 'pair')}. {file.left}") from error
+        except ClientError as error:
+            raise ExportFailed(error, file.left) from error
+    _say(f"{counted(bar.lines, 'pair')} exported.")
     return 0
 
 
 def import_(options: argparse.Namespace) -> int:
     """Writes the pairs of a file to the store."""
-    with _input(options.file) as file:
+    with _input(options.file) as file, Bar("import") as bar, connections.store(options, bar) as store:
         if options.format == "ndjson":
             lines = checked(sources.ndjson(file), needs_end=options.end)
         else:
             read, options.unit = sources.FORMATS[options.format]
             lines = read(file, _say)
-        with Bar("import") as bar, connections.store(options, bar) as store:
-            written = store.write_lines("set-many", bar.counted(lines))
+        size = _size(file)
+        if size is not None and options.format in sources.STREAMED:
+            bar.expect(size)
+            lines = bar.measured(lines, file.tell)
+        # A pipe is not read ahead: a thread that waits for its input could not be stopped by Ctrl-C.
+        written = _write_all(store, lines, bar, options.unit, ahead=size is not None)
     _finish(written, "imported")
     return 0
 
@@ -132,10 +162,39 @@ def copy(options: argparse.Namespace) -> int:
         source, destination = connections.two(options, bar)
         if source.url == destination.url:
             raise BadInput("Both URLs are the same store.")
-        lines = bar.counted(source.export_lines(options.prefix))
-        written = destination.write_lines("set-many", lines)
+        _expect(bar, source, options.prefix)
+        written = _write_all(destination, source.export_lines(options.prefix), bar, "pair", ahead=True)
     _finish(written, "copied")
     return 0
+
+
+def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str, *, ahead: bool) -> Written:
+    """set-many of lines."""
+    done = 0
+
+    def on_part(part: Part) -> None:
+        nonlocal done
+        done = part.after - 1
+
+    try:
+        return store.write_lines("set-many", lines, on_part=on_part, on_sent=bar.passed, ahead=ahead)
+    except KeyboardInterrupt as error:
+        far = f"after {unit} {done}. All up to it are applied, and perhaps some after it."
+        first = f"while the first {unit}s were sent. Some may be applied."
+        raise Interrupted(far if done else first) from error
+
+
+def _expect(bar: Bar, store: Store, prefix: str) -> None:
+    """Tells the bar the number of pairs, if there is a bar and the token may count them."""
+    if bar.is_shown:
+        with suppress(ClientError):
+            bar.expect(store.count(prefix))
+
+
+def _size(file: BinaryIO) -> int | None:
+    """The size of a file in bytes; None if it is no regular file."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 
 def diff(options: argparse.Namespace) -> int:
@@ -160,16 +219,16 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
 }
 
 
-def _side(side: Store | str, prefix: str) -> Iterator[tuple[str, bytes]]:
+def _side(side: Store | str, prefix: str) -> Iterator[bytes]:
     if isinstance(side, Store):
-        yield from side.pairs(prefix)
+        yield from side.export_lines(prefix)
         return
     with _input(side) as file:
-        yield from (each for each in sorted_pairs(sources.ndjson(file)) if each[0].startswith(prefix))
+        yield from sorted_lines(sources.ndjson(file), prefix)
 
 
 def _finish(written: Written, done: str) -> None:
-    _say(f"{written.pairs - len(written.failed):,} pairs {done}.")
+    _say(f"{counted(written.pairs - len(written.failed), 'key' if done == 'deleted' else 'pair')} {done}.")
     if written.failed:
         raise KeysFailed(written.failed)
 
@@ -182,7 +241,7 @@ def _keys(options: argparse.Namespace) -> Iterator[str]:
         yield from options.keys
         if options.keys_file:
             with _input(options.keys_file) as file:
-                for number, line in enumerate(file, 1):
+                for number, line in enumerate(without_mark(file), 1):
                     try:
                         yield line.rstrip(b"\r\n").decode()
                     except UnicodeDecodeError as error:
@@ -220,32 +279,14 @@ def _agreed(question: str) -> bool:
 @contextmanager
 def _input(name: str) -> Iterator[BinaryIO]:
     if name == "-":
+        if sys.stdin.isatty():
+            _say("Reading from the terminal. Ctrl-D ends the input.")
         yield sys.stdin.buffer
         return
     if is_url(name):
         raise BadInput(f"{name} is a URL; a file is needed. kvb copy copies from a URL.")
     with Path(name).open("rb") as file:
         yield file
-
-
-@contextmanager
-def _output(name: str | None) -> Iterator[BinaryIO]:
-    """stdout, or a file that gets its name when it is complete."""
-    if name is None or name == "-":
-        yield sys.stdout.buffer
-        return
-    part = Path(f"{name}.part")
-    with part.open("wb") as plain:
-        try:
-            if name.endswith(".gz"):
-                with gzip.GzipFile(filename="", fileobj=plain, mode="wb", compresslevel=6) as packed:
-                    yield cast("BinaryIO", packed)
-            else:
-                yield plain
-        except BaseException:
-            _say(f"The export is not complete. The part that arrived is in {part}.")
-            raise
-    part.replace(name)
 
 
 def _write(data: bytes) -> None:

@@ -11,29 +11,35 @@ from kv_batch_client.lines import checked, decode
 Kind = Literal["-", "+", "~"]
 """Only in the first, only in the second, or in both with different values."""
 
-Pairs = Iterable[tuple[str, bytes]]
 
+def difference(first: Iterable[bytes], second: Iterable[bytes]) -> Iterator[tuple[Kind, str]]:
+    """The keys that differ, sorted by code point, as the lines of both streams must be.
 
-def difference(first: Pairs, second: Pairs) -> Iterator[tuple[Kind, str]]:
-    """The keys that differ, sorted by code point, as both streams must be."""
+    Args:
+        first, second: Lines of pairs. Equal lines, which are most in a comparison of stores, are not decoded.
+    """
     ones, others = iter(first), iter(second)
-    one, other = next(ones, None), next(others, None)
-    while one is not None or other is not None:
-        if other is None or (one is not None and one[0] < other[0]):
-            assert one is not None  # noqa: S101 - for the type checker
+    line, other_line = next(ones, None), next(others, None)
+    while line is not None or other_line is not None:
+        if line == other_line:
+            line, other_line = next(ones, None), next(others, None)
+            continue
+        one = None if line is None else decode(line)
+        other = None if other_line is None else decode(other_line)
+        if one is not None and (other is None or one[0] < other[0]):
             yield "-", one[0]
-            one = next(ones, None)
-        elif one is None or other[0] < one[0]:
+            line = next(ones, None)
+        elif other is not None and (one is None or other[0] < one[0]):
             yield "+", other[0]
-            other = next(others, None)
-        else:
+            other_line = next(others, None)
+        elif one is not None and other is not None:
             if one[1] != other[1]:
                 yield "~", one[0]
-            one, other = next(ones, None), next(others, None)
+            line, other_line = next(ones, None), next(others, None)
 
 
-def sorted_pairs(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """The pairs of the lines of a file.
+def sorted_lines(lines: Iterable[bytes], prefix: str) -> Iterator[bytes]:
+    """The lines of a file whose keys start with `prefix`.
 
     Raises:
         BadInput: the lines are not sorted by key, or one is no pair.
@@ -54,4 +60,5 @@ def sorted_pairs(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
                 "import the file into an empty store and export that, or compare an export."
             )
         last = key
-        yield key, value
+        if key.startswith(prefix):
+            yield line

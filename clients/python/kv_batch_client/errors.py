@@ -5,7 +5,8 @@ ClientError
 ├── ConnectionLost   the gateway had answered before, and the connection broke
 ├── GatewayProblem   the gateway answered with an error
 ├── BadInput         the input of the user is not what it should be
-└── WriteStopped     a write of many lines ended early; its cause is one of the above
+├── WriteStopped     a write of many lines ended early; its cause is one of the above
+└── DeleteStopped    a delete by prefix ended early (in `deleting`); likewise
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 
 class ClientError(Exception):
@@ -42,6 +45,7 @@ class GatewayProblem(ClientError):
         detail: What was wrong, where, and what to do.
         members: All members of the problem.
         retry_after: Seconds, from the header Retry-After; None if there was none.
+        url: The URL of the store.
     """
 
     status: int
@@ -50,6 +54,7 @@ class GatewayProblem(ClientError):
     detail: str
     members: Mapping[str, object]
     retry_after: float | None = None
+    url: str = ""
 
     def __str__(self) -> str:
         if self.detail.startswith(self.title):
@@ -62,6 +67,11 @@ class GatewayProblem(ClientError):
         failed = self.members.get("failed")
         items = failed if isinstance(failed, list) else []
         return {str(each["key"]): str(each["reason"]) for each in items if isinstance(each, dict)}
+
+    @property
+    def applied(self) -> int | None:
+        """The number of lines or keys that were applied; None if the problem does not say."""
+        return self._number("applied")
 
     @property
     def resume_line(self) -> int | None:
@@ -106,6 +116,22 @@ class WriteStopped(ClientError):
         self.bad_line = bad_line
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: `1 key`, `2,000 keys`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def sentence(error: object) -> str:
+    """The message of an error, with a full stop at its end."""
+    text = str(error).rstrip()
+    return text if text.endswith((".", ":", "?", "!")) else f"{text}."
+
+
+def is_passing(error: ClientError) -> bool:
+    """Whether the same request may succeed a little later."""
+    return isinstance(error, ConnectionLost) or (isinstance(error, GatewayProblem) and error.is_passing)
+
+
 def problem_of(
     status: int, content: bytes, retry_after: str | None = None, location: str | None = None
 ) -> GatewayProblem:
@@ -114,7 +140,7 @@ def problem_of(
         document = json.loads(content)
     except ValueError:
         document = None
-    seconds = float(retry_after) if retry_after and retry_after.isdecimal() else None
+    seconds = _seconds(retry_after) if retry_after else None
     if isinstance(document, dict) and "title" in document:
         return from_document(document, seconds, status)
     detail = (
@@ -123,6 +149,17 @@ def problem_of(
         else "The answer is not from kv-batch. Check the URL, and a proxy in front of the gateway."
     )
     return GatewayProblem(status, "", f"The answer has the status {status}", detail, {}, seconds)
+
+
+def _seconds(retry_after: str) -> float | None:
+    """The seconds of a Retry-After, which is a number or a date (RFC 9110 section 10.2.3)."""
+    if retry_after.isascii() and retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    return max(0.0, (until - datetime.now(until.tzinfo)).total_seconds())
 
 
 def from_document(

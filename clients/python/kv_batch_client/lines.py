@@ -50,6 +50,10 @@ class Part:
         """The body of the request, closed by an end line."""
         return b"\n".join([*self.lines, end_line(self.pairs)])
 
+    def start(self, count: int) -> Part:
+        """The first `count` lines of the part."""
+        return Part(self.lines[:count], self.first)
+
     def rest(self, line: int) -> Part:
         """The part from its own line `line` (from 1) on."""
         return Part(self.lines[line - 1 :], self.first + line - 1)
@@ -87,9 +91,7 @@ def checked(lines: Iterable[bytes], *, needs_end: bool = False) -> Iterator[byte
             the last line is no end line.
     """
     pairs, number, ended = 0, 0, False
-    for number, line in enumerate(lines, 1):
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
+    for number, line in enumerate(without_mark(lines), 1):
         if _CONTROL.match(line) is not None:
             if (problem := problem_in(line)) is not None:
                 raise BadInput(
@@ -109,6 +111,14 @@ def checked(lines: Iterable[bytes], *, needs_end: bool = False) -> Iterator[byte
             f"The input has no end line after its last line ({number}), so it may have been cut. "
             "Export it again, or import it without --end."
         )
+
+
+def without_mark(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file, without the byte order mark that some programs write at its start."""
+    first = True
+    for line in lines:
+        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
+        first = False
 
 
 def end_line(pairs: int) -> bytes:
@@ -150,6 +160,12 @@ def pair_line(key: str, value: bytes) -> bytes:
 def key_line(key: str) -> bytes:
     """The line of a key."""
     return json.dumps({"key": key}).encode()
+
+
+def key_of(line: bytes) -> str:
+    """The key of a line that the gateway wrote."""
+    key: str = json.loads(line)["key"]
+    return key
 
 
 def decode(line: bytes) -> tuple[str, bytes | None]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+from typing import NoReturn
 
 from kv_batch_client import __version__
 from kv_batch_client.addresses import DEFAULT_STORE, DEFAULT_URL
@@ -36,19 +38,23 @@ kvb COMMAND --help shows the options and examples of a command.
 """
 
 _EXAMPLES = {
-    "get": "  kvb get a b c\n  kvb get --json a b | jq .\n  kvb get --raw logo > logo.png\n"
+    "get": "  kvb get a b c\n  kvb get -- -key-with-a-dash\n  kvb get --json a b | jq .\n"
+    "  kvb get --raw logo > logo.png\n"
     "  kvb keys --prefix user: | kvb get --keys-file - --json",
     "set": "  kvb set greeting=hello other=value\n  kvb set logo @logo.png\n  date | kvb set now -\n\n"
     "An argument with = is a key and its value. One without is a key, and the next argument its value:\n"
-    "text, @FILE, or - for stdin. For a key that contains =, use kvb import.",
-    "delete": "  kvb delete a b c\n  kvb delete --keys-file keys.txt\n  kvb delete --prefix user: --yes",
+    "text, @FILE, or - for stdin. For a key that contains =, use kvb import.\n"
+    "A key that starts with a dash comes after --: kvb set -- -key=value",
+    "delete": "  kvb delete a b c\n  kvb delete --keys-file keys.txt\n  kvb delete --prefix user: --yes\n"
+    "  kvb delete --prefix ''\n\n"
+    "An empty prefix means all keys.",
     "keys": "  kvb keys\n  kvb keys --prefix user: | wc -l",
     "export": "  kvb export -o backup.ndjson.gz\n  kvb export --prefix user: | jq -r .key\n\n"
     "The file is written as FILE.part, and renamed when the number of pairs was confirmed.\n"
     "After an error FILE.part is kept and FILE is untouched. The output ends with an end line of its own.\n"
-    "An export that is cut goes on after the last key, by pages of keys.",
-    "import": "  kvb import backup.ndjson.gz\n  kvb import --end backup.ndjson\n  zcat b.gz | kvb import -\n"
-    "  kvb import --from wrangler bulk.json\n  consul kv export | kvb import --from consul -\n\n"
+    "An export that is cut is continued after its last key.",
+    "import": "  kvb import backup.ndjson.gz\n  kvb import --end backup.ndjson\n  xzcat b.xz | kvb import\n"
+    "  kvb import --from wrangler bulk.json\n  consul kv export | kvb import --from consul\n\n"
     "The file is sent in parts. After a lost connection the part in progress is sent again. The import\n"
     "goes on after keys that fail, lists them, and exits with 4.",
     "copy": "  kvb copy http://127.0.0.1:3000/v1/default https://kv.example.com/v1/default\n"
@@ -62,7 +68,7 @@ _EXAMPLES = {
 
 def build() -> argparse.ArgumentParser:
     """The parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="kvb",
         description="Read, write, export, import, copy and compare the stores of kv-batch gateways.",
         epilog=_EPILOG,
@@ -101,9 +107,15 @@ def build() -> argparse.ArgumentParser:
     )
 
     import_ = _command(commands, "import", "read pairs from a file")
-    import_.add_argument("file", help="the file, gzip or not; - is stdin")
+    import_.set_defaults(unit="line")
+    import_.add_argument("file", nargs="?", default="-", help="the file, gzip or not; - is stdin (default)")
     import_.add_argument(
-        "--from", dest="format", choices=["ndjson", *FORMATS], default="ndjson", help="its format"
+        "--from",
+        dest="format",
+        choices=["ndjson", *FORMATS],
+        default="ndjson",
+        help="its format: ndjson (default), wrangler (of kv bulk put), consul (of kv export), or csv with "
+        "the header key,value",
     )
     import_.add_argument(
         "--end", action="store_true", help="require an end line, to refuse a file that was cut"
@@ -117,7 +129,7 @@ def build() -> argparse.ArgumentParser:
     for sends in (import_, copy):
         sends.add_argument(
             "--part-lines",
-            type=_positive,
+            type=_count,
             default=PART_LINES,
             metavar="N",
             help=f"lines in a request ({PART_LINES}); fewer cost less when a connection is lost",
@@ -132,20 +144,45 @@ def build() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)  # argparse turns it into a message
-    return number
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _timeout(text: str) -> float:
+    seconds = _seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError("0 seconds would be no time for any answer")
+    return seconds
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors have a hint for keys that look like options."""
+
+    def error(self, message: str) -> NoReturn:
+        if "unrecognized arguments: -" in message:
+            message += f" (a key that starts with a dash comes after --: {self.prog} COMMAND -- -key)"
+        super().error(message)
 
 
 def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     what: str,
     *,
     own_url: bool = True,
-) -> argparse.ArgumentParser:
+) -> _Parser:
     parser = commands.add_parser(
         name,
         help=what,
@@ -159,12 +196,16 @@ def _command(
     parser.add_argument("--token-file", metavar="FILE", help="a file with the bearer token (else KVB_TOKEN)")
     parser.add_argument(
         "--retry-seconds",
-        type=float,
+        type=_seconds,
         default=60,
         metavar="N",
         help="give up N seconds after the last progress (60)",
     )
     parser.add_argument(
-        "--timeout", type=float, default=60, metavar="N", help="seconds that a connection may be silent (60)"
+        "--timeout",
+        type=_timeout,
+        default=60,
+        metavar="N",
+        help="seconds that a connection may be silent (60)",
     )
     return parser

@@ -95,6 +95,9 @@ FORMATS: dict[str, tuple[Callable[[BinaryIO, Callable[[str], None]], Iterator[by
 }
 """Format to its reader, and the word for one pair of it."""
 
+STREAMED = {"ndjson", "csv"}
+"""The formats that are read line by line."""
+
 
 def _array(file: BinaryIO) -> Iterator[tuple[int, dict[str, object]]]:
     try:

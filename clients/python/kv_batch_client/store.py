@@ -1,31 +1,26 @@
-"""A store behind a gateway: the operations, and its requests, and the translation of their errors."""
+"""A store behind a gateway: its operations, which are repeated until they succeed or the time is over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal, Self
 
 import httpx
 
-from kv_batch_client.addresses import is_loopback, store_url
-from kv_batch_client.errors import (
-    BadInput,
-    ClientError,
-    ConnectionLost,
-    GatewayProblem,
-    Unreachable,
-    problem_of,
-)
-from kv_batch_client.lines import PART_BYTES, PART_LINES, Part, decode, end_line, key_line, pair_line, parts
-from kv_batch_client.reading import complete_lines, export_lines
+from kv_batch_client.addresses import store_url
+from kv_batch_client.ahead import read_ahead
+from kv_batch_client.deleting import Deleted, delete_all
+from kv_batch_client.errors import ClientError, is_passing
+from kv_batch_client.http import NDJSON, Connection
+from kv_batch_client.lines import PART_BYTES, PART_LINES, Part, decode, key_line, pair_line, parts
+from kv_batch_client.reading import PAGE_KEYS, Export, Source, complete_lines
 from kv_batch_client.retry import Retry
 from kv_batch_client.writing import Written, write_parts
 
-NDJSON = {"content-type": "application/x-ndjson", "accept": "application/x-ndjson"}
-PAGE_KEYS = 10_000
-"""Keys in a page and in a get-many. The gateway gives no more in a page."""
+PIECE_BYTES = 256 * 1024
+"""The size in bytes of the pieces in which a body is sent."""
 
 
 class Store:
@@ -59,20 +54,10 @@ class Store:
         part_bytes: int = PART_BYTES,
     ) -> None:
         self.url = store_url(url, store)
-        headers = {"user-agent": "kvb"}
-        if token is not None:
-            if not token or not token.isprintable() or token != token.strip() or not token.isascii():
-                raise BadInput("The token is empty, or has characters that no header can carry.")
-            headers["authorization"] = f"Bearer {token}"
-        if is_loopback(self.url):
-            headers["accept-encoding"] = "identity"
-        self._client = httpx.Client(
-            headers=headers, timeout=httpx.Timeout(timeout, connect=min(timeout, 10)), transport=transport
-        )
+        self._connection = Connection(self.url, token, timeout, transport)
         self._retry_seconds = retry_seconds
         self._on_wait = on_wait
         self._sizes = {"max_lines": part_lines, "max_bytes": part_bytes}
-        self._was_reached = False
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +67,7 @@ class Store:
 
     def close(self) -> None:
         """Closes the connections."""
-        self._client.close()
+        self._connection.close()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
         """(key, value) for each key, in order. The value is None if the key is not in the store."""
@@ -92,12 +77,12 @@ class Store:
             while chunk:
                 answered = 0
                 try:
-                    for line in complete_lines(self._stream_many(chunk), len(chunk)):
+                    for line in complete_lines(self._connection.get_many(chunk), len(chunk)):
                         answered += 1
                         yield decode(line)
                     break
                 except ClientError as error:
-                    if not _is_passing(error):
+                    if not is_passing(error):
                         raise
                     if answered:
                         retry.progressed()
@@ -125,24 +110,39 @@ class Store:
         operation: Literal["set-many", "delete-many"],
         lines: Iterable[bytes],
         on_part: Callable[[Part], None] | None = None,
+        on_sent: Callable[[int], None] | None = None,
+        *,
+        ahead: bool = False,
     ) -> Written:
         """set-many or delete-many of NDJSON lines of any number, sent in parts.
+
+        Args:
+            operation: What to do.
+            lines: The lines, without line ends.
+            on_part: Is called after each part that is done.
+            on_sent: Is called while a part is sent, with the number of lines that were sent so far. It is
+                lower than before if a part is sent again.
+            ahead: Read lines while a part is sent, in another thread. It holds two more parts in memory.
 
         Raises:
             WriteStopped: not all lines were applied.
         """
 
         def send(part: Part) -> None:
-            url = f"/{operation}"
-            self._request("POST", url, params={"end": "true"}, content=part.body(), headers=NDJSON)
+            body = part.body()
+            headers = NDJSON | {"content-length": str(len(body))}
+            content = _sent(part, body, on_sent)
+            self._connection.request(
+                "POST", f"/{operation}", params={"end": "true"}, content=content, headers=headers
+            )
 
-        return write_parts(send, parts(lines, **self._sizes), self._retry(), on_part)
+        cut = parts(lines, **self._sizes)
+        return write_parts(send, read_ahead(cut) if ahead else cut, self._retry(), on_part)
 
     def keys(self, prefix: str = "", after: str | None = None) -> Iterator[str]:
         """The keys that start with `prefix` and are greater than `after`, sorted by code point."""
         while True:
-            query = {"prefix": prefix, "limit": str(PAGE_KEYS)} | ({} if after is None else {"after": after})
-            page = self._retried("GET", "/keys", params=query).json()
+            page = self._retried("GET", "/keys", params=_page_query(prefix, after)).json()
             yield from page["keys"]
             after = page["next"]
             if after is None:
@@ -150,27 +150,27 @@ class Store:
 
     def count(self, prefix: str = "") -> int:
         """The number of keys that start with `prefix`, by the dry run of the delete."""
-        return self._delete_prefix(prefix, {"dry-run": "true"})
+        return _keys_of(self._retried("DELETE", "/keys", params=_prefix_query(prefix, dry_run=True)))
 
-    def delete_prefix(self, prefix: str) -> int:
-        """Deletes the keys that start with `prefix`; an empty one means all. Returns their number."""
-        return self._delete_prefix(prefix, {})
+    def delete_prefix(self, prefix: str) -> Deleted:
+        """Deletes the keys that start with `prefix`; an empty one means all.
 
-    def _delete_prefix(self, prefix: str, query: dict[str, str]) -> int:
-        query = {"prefix": prefix, **({} if prefix else {"all": "true"}), **query}
-        count: int = self._retried("DELETE", "/keys", params=query).json()["keys"]
-        return count
+        Raises:
+            DeleteStopped: some keys are left. Those that were deleted are counted.
+        """
+
+        def send(*, dry_run: bool = False) -> int:
+            query = _prefix_query(prefix, dry_run=dry_run)
+            return _keys_of(self._connection.request("DELETE", "/keys", params=query))
+
+        return delete_all(send, lambda: send(dry_run=True), self._retry())
 
     def export_lines(self, prefix: str = "") -> Iterator[bytes]:
         """The pairs as NDJSON lines without line ends, sorted by key; a cut export is continued.
 
         The iterator ends normally only if all pairs were given.
         """
-
-        def export() -> Iterator[bytes]:
-            return self._stream("GET", "/export", params={"prefix": prefix, "end": "true"})
-
-        return export_lines(export, lambda last: self._lines_after(prefix, last), self._retry())
+        return iter(Export(_ExportRequests(self._connection, prefix), self._retry()))
 
     def pairs(self, prefix: str = "") -> Iterator[tuple[str, bytes]]:
         """(key, value) of each pair whose key starts with `prefix`, sorted by key."""
@@ -179,17 +179,6 @@ class Store:
             if value is not None:
                 yield key, value
 
-    def _lines_after(self, prefix: str, last: str) -> Iterator[bytes]:
-        keys = self.keys(prefix, last)
-        while chunk := list(islice(keys, PAGE_KEYS)):
-            for line in complete_lines(self._stream_many(chunk), len(chunk)):
-                if decode(line)[1] is not None:  # else it was deleted in the meantime
-                    yield line
-
-    def _stream_many(self, keys: list[str]) -> Iterator[bytes]:
-        body = b"\n".join([*map(key_line, keys), end_line(len(keys))])
-        return self._stream("POST", "/get-many", params={"end": "true"}, content=body, headers=NDJSON)
-
     def _retry(self) -> Retry:
         return Retry(self._retry_seconds, on_wait=self._on_wait)
 
@@ -197,53 +186,53 @@ class Store:
         retry = self._retry()
         while True:
             try:
-                return self._request(method, path, **arguments)
+                return self._connection.request(method, path, **arguments)
             except ClientError as error:
-                if not _is_passing(error):
+                if not is_passing(error):
                     raise
                 retry.wait(error)
 
-    def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
-        with self._translated():
-            response = self._client.request(method, self.url + path, **arguments)
-        self._check(response)
-        return response
 
-    def _stream(self, method: str, path: str, **arguments: Any) -> Iterator[bytes]:
-        with (
-            self._translated(),
-            self._client.stream(method, self.url + path, **arguments) as response,
-        ):
-            if not response.is_success:
-                response.read()
-            self._check(response)
-            yield from response.iter_bytes()
-
-    def _check(self, response: httpx.Response) -> None:
-        self._was_reached = True
-        if response.is_success:
-            return
-        headers = response.headers
-        raise problem_of(
-            response.status_code, response.content, headers.get("retry-after"), headers.get("location")
-        )
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Turns the errors of httpx into those of this package."""
-        try:
-            yield
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError) as error:
-            raise BadInput(f"{self.url} cannot be requested: {error}") from error
-        except (httpx.TransportError, httpx.DecodingError) as error:
-            what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else str(error)
-            if self._was_reached:
-                raise ConnectionLost(f"The connection to {self.url} was lost: {what}") from error
-            raise Unreachable(
-                f"{self.url} cannot be reached: {what}. Check the URL (--url or KVB_URL), and that the "
-                "gateway runs."
-            ) from error
+def _sent(part: Part, body: bytes, on_sent: Callable[[int], None] | None) -> Iterator[bytes]:
+    """The body of a part in pieces: httpx copies the rest of a piece after each send of the socket."""
+    for start in range(0, len(body), PIECE_BYTES):
+        yield body[start : start + PIECE_BYTES]
+        if on_sent is not None:
+            share = min(1, (start + PIECE_BYTES) / len(body))
+            on_sent(part.first - 1 + int(len(part.lines) * share))
 
 
-def _is_passing(error: ClientError) -> bool:
-    return isinstance(error, ConnectionLost) or (isinstance(error, GatewayProblem) and error.is_passing)
+@dataclass(frozen=True)
+class _ExportRequests(Source):
+    """The requests of an export of the keys that start with `prefix`."""
+
+    connection: Connection
+    prefix: str
+
+    def export(self) -> Iterator[bytes]:
+        return self.connection.stream("GET", "/export", params={"prefix": self.prefix, "end": "true"})
+
+    def page(self, after: str | None) -> tuple[Iterator[bytes], str | None]:
+        page = self.connection.request("GET", "/keys", params=_page_query(self.prefix, after)).json()
+        return self._existing(page["keys"]), page["next"]
+
+    def _existing(self, keys: list[str]) -> Iterator[bytes]:
+        if keys:
+            for line in complete_lines(self.connection.get_many(keys), len(keys)):
+                if decode(line)[1] is not None:  # else it was deleted in the meantime
+                    yield line
+
+
+def _page_query(prefix: str, after: str | None) -> dict[str, str]:
+    query = {"prefix": prefix, "limit": str(PAGE_KEYS)}
+    return query if after is None else query | {"after": after}
+
+
+def _prefix_query(prefix: str, *, dry_run: bool) -> dict[str, str]:
+    query = {"prefix": prefix} if prefix else {"all": "true"}
+    return query | {"dry-run": "true"} if dry_run else query
+
+
+def _keys_of(response: httpx.Response) -> int:
+    count: int = response.json()["keys"]
+    return count

@@ -10,12 +10,16 @@ This module does no I/O: `send` sends one part. The rules:
     the connection is lost                   the part is sent again from its last known line
     any other                                the write stops
 
-A part is sent only when the part before it is done, so the last value of a repeated key wins.
+A part is sent only when the part before it is done, so the last value of a repeated key wins. A key that
+failed is no longer reported when a later line of it was applied.
+
+A part that must be sent again as it was is sent in two halves, since a proxy may end every request that takes
+long. The pieces grow slowly after each success.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kv_batch_client.errors import ClientError, ConnectionLost, GatewayProblem, WriteStopped
@@ -29,7 +33,8 @@ class Written:
 
     Attributes:
         pairs: The number of lines that were applied or failed; blank ones are not counted.
-        failed: Key to reason of the keys that failed by themselves. The store has their old value or the new.
+        failed: Key to reason of the keys that failed by themselves, and that no later line wrote. The store
+            has their old value or the new.
     """
 
     pairs: int = 0
@@ -78,41 +83,64 @@ def _read(parts: Iterable[Part], written: Written) -> Iterator[Part]:
 
 
 def _write_part(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> None:
-    rest: Part | None = part
-    while rest is not None and rest.pairs:
-        part = rest
+    most = len(part.lines)  # in a request
+    while part.pairs:
+        now = part.start(most)
         try:
-            rest = _send(send, part, retry, written)
+            left = _send(send, now, retry, written) if now.pairs else None
         except WriteStopped:
             raise
         except ClientError as error:
-            raise _stopped(error, part, written) from error
-    retry.progressed()
+            raise _stopped(error, now, written) from error
+        if left is now:
+            most = max(1, len(now.lines) // 2)
+            continue
+        retry.progressed()
+        most += most // 4 + 1
+        part = part.rest(left.first - part.first + 1 if left else len(now.lines) + 1)
 
 
 def _send(send: Callable[[Part], None], part: Part, retry: Retry, written: Written) -> Part | None:
-    """Sends a part once. Returns the lines to send next, after a pause; None if the part is done."""
+    """Sends a part once.
+
+    Returns:
+        The lines to send next, after a pause: the part itself if nothing is known of it. None if it is done.
+    """
     try:
         send(part)
     except ConnectionLost as lost:
         retry.wait(lost)
         return part
     except GatewayProblem as problem:
-        written.failed |= problem.failed
+        _record(problem.failed, part.start(_known_lines(problem, part)), written)
         rest = _rest(problem, part)
         if rest is None:
             return None
         if rest is not part:
-            retry.progressed()
-        if written.failed:
-            for key in rest.keys() & written.failed.keys():
-                del written.failed[key]  # it is sent again
+            retry.progressed()  # before the pause
         try:
             retry.wait(problem)
         except GatewayProblem as last:
             raise _stopped(last, rest, written) from last
         return rest
+    _record({}, part, written)
     return None
+
+
+def _record(failed: Mapping[str, str], known: Part, written: Written) -> None:
+    """Records what became of the keys of a part: those that did not fail were applied."""
+    if written.failed:
+        for key in written.failed.keys() & known.keys():
+            del written.failed[key]
+    written.failed |= failed
+
+
+def _known_lines(problem: GatewayProblem, part: Part) -> int:
+    """The number of lines at the start of a part that were applied, or whose keys the problem names."""
+    if "applied" not in problem.members:
+        return 0
+    unknown = problem.resume_line or problem.line or len(part.lines) + 1
+    return unknown - 1
 
 
 def _rest(problem: GatewayProblem, part: Part) -> Part | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
 import httpx
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 
 from fake_gateway import Fault, Gateway, Kind
 from kv_batch_client import ClientError, GatewayProblem, Store, Unreachable, WriteStopped
-from kv_batch_client.errors import BadInput
+from kv_batch_client.errors import BadInput, problem_of
 from kv_batch_client.lines import Part, checked, pair_line, parts
 from kv_batch_client.retry import Retry
 
@@ -24,7 +27,7 @@ def opened(gateway: Gateway, retry_seconds: float = 3600, part_lines: int = 4) -
     store = Store(
         "http://gateway.test", transport=gateway, retry_seconds=retry_seconds, part_lines=part_lines
     )
-    store._was_reached = True
+    store._connection.was_reached = True
     store._retry = lambda: _quick(retry_seconds)  # type: ignore[method-assign]
     return store
 
@@ -121,6 +124,21 @@ def test_retry_after_beyond_the_deadline_is_not_waited_for() -> None:
     with pytest.raises(GatewayProblem) as caught:
         list(store.keys())
     assert caught.value.retry_after == 100
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7),
+        (format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True), 3_000, 3_600),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 0, 0),
+    ],
+)
+def test_retry_after_is_a_number_or_a_date(header: str, least: float, most: float) -> None:
+    seconds = problem_of(503, b"", header).retry_after
+    assert seconds is not None
+    assert least <= seconds <= most
+    assert problem_of(503, b"", "soon").retry_after is None
 
 
 @pytest.mark.parametrize(
