@@ -180,15 +180,6 @@ def test_another_store_gets_no_value_that_was_edited_for_this_one(browser: Brows
         expect(page.locator("#value")).to_be_hidden()
 
 
-def test_the_write_button_names_the_store(browser: Browser, store: Store) -> None:
-    with opened(browser, store.url) as page:
-        task(page, "write")
-        page.get_by_label("Key", exact=True).fill("a")
-        page.fill("#store", "other")
-        page.keyboard.press("Enter")
-        expect(page.locator("#write-save")).to_have_text("Write 1 pair to other")
-
-
 def test_a_read_is_stopped_or_replaced_by_the_next(browser: Browser, store: Store) -> None:
     store.set({"a": "1"})
     with opened(browser, store.url) as page:
