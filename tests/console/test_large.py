@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 
-from tests.console.conftest import PAGE_HOST, Store, key, opened, task
+from tests.console.conftest import PAGE_HOST, Store, key, opened, paste_pairs, task
 from tests.servers import Server, serving
 
 LARGE = 25_000_000
@@ -142,10 +142,7 @@ def test_many_pairs_that_fail_in_part_are_told_apart(browser: Browser, refusing:
     rows = "\n".join(f"{name}\t{'v' * 600_000}" for name in ("a", "bad", "c"))
     with opened(browser, refusing.url) as page:
         task(page, "write")
-        paste = "(text) => { const data = new DataTransfer(); data.setData('text/plain', text);"
-        paste += "document.querySelector('#write-body [aria-label=Key]').dispatchEvent("
-        paste += "new ClipboardEvent('paste', {clipboardData: data, cancelable: true})) }"
-        page.evaluate(paste, rows)
+        paste_pairs(page, rows)
         page.click("#write-save")
         expect(page.locator("tr.failed")).to_have_count(1)
         expect(page.locator("tr.applied")).to_have_count(2)
