@@ -281,7 +281,7 @@ async function deleteSelected() {
     title: `Delete ${counted(keys.length, "key")}?`,
     text: [
       el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${store}. There is no way back.`),
-      el("ul", { class: "sample" }, ...listed),
+      el("ul", { class: "sample", tabIndex: 0, "aria-label": "Keys" }, ...listed),
       keys.length > listed.length ? el("p", { class: "note" }, `and ${(keys.length - listed.length).toLocaleString("en")} more`) : "",
       curl,
     ],
