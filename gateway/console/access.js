@@ -124,7 +124,7 @@ async function mayOpen(label) {
   if (what === null) return true;
   return ask({
     title: `Open the store ${label}?`,
-    text: [el("p", {}, what), el("p", {}, `They stay in the table. Its button then writes them to ${label}.`)],
+    text: [el("p", {}, what), el("p", {}, `What is in the table stays there. The button Write then writes it to ${label}.`)],
     yes: `Open ${label}`,
   });
 }

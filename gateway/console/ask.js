@@ -73,7 +73,7 @@ export async function mayDiscard(place) {
   const what = unsaved.get(place);
   if (what === undefined) return true;
   const discard = await ask({
-    title: "Discard what is not written?",
+    title: "Discard unsaved changes?",
     text: [el("p", {}, what)],
     yes: "Discard",
     danger: true,

@@ -86,7 +86,7 @@ export class ValueField {
     this.held.hidden = held === null;
     this.choice.disabled = held !== null;
     this.choice.value = this.format;
-    if (this.file) this.about.textContent = `The file ${this.file.name}, ${sizeText(this.file.value.size)}, as it is.`;
+    if (this.file) this.about.textContent = `From the file ${this.file.name}, ${sizeText(this.file.value.size)}.`;
     else if (held) this.about.textContent = `${sizeText(held.size)}: too large to be edited here. Choose a file to replace it.`;
   }
 

@@ -94,7 +94,7 @@ async function fill(keys, signal) {
     bytes += (pair.value ?? "").length;
     if (row) put(row, Value.of(pair));
     if (bytes > MOST_BYTES) {
-      byId("keys-problem").replaceChildren(el("p", { class: "note" }, "The values of this page are large. The rest of them is read when you open a key."));
+      byId("keys-problem").replaceChildren(el("p", { class: "note" }, "The values of this page are large. Those that are not shown are read when you open their keys."));
       return;
     }
   }
@@ -161,9 +161,9 @@ function showPage() {
   for (const [id, disabled] of /** @type {[string, boolean][]} */ ([["page-first", first], ["page-back", first], ["page-next", page.next === null]])) {
     const button = /** @type {HTMLButtonElement} */ (byId(id));
     button.disabled = disabled;
-    button.hidden = page.search !== null;
   }
-  byId("page-text").textContent = page.search === null ? `Page ${page.path.length}${page.next === null ? ", the last" : ""}` : "";
+  byId("page-text").textContent = `Page ${page.path.length}${page.next === null ? " (last)" : ""}`;
+  byId("pager").hidden = page.search !== null || (first && page.next === null);
   if (!page.keys.length && page.search === null) showEmpty();
   showCurl("keys-curl", [
     ["List these keys", { path: "/keys", query: { prefix: page.prefix || null, after: page.path[page.path.length - 1], limit: size.value } }],
@@ -280,7 +280,7 @@ async function deleteSelected() {
   const yes = await ask({
     title: `Delete ${counted(keys.length, "key")}?`,
     text: [
-      el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${store}. There is no way back.`),
+      el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${store}. This cannot be undone.`),
       el("ul", { class: "sample", tabIndex: 0, "aria-label": "Keys" }, ...listed),
       keys.length > listed.length ? el("p", { class: "note" }, `and ${(keys.length - listed.length).toLocaleString("en")} more`) : "",
       curl,
@@ -331,7 +331,7 @@ async function deleteByPrefix() {
     const what = wanted ? el("p", {}, "All keys that start with ", keyText(wanted)) : el("p", {}, el("strong", {}, "All keys of the store. "), "No prefix is given.");
     const yes = await ask({
       title: `Delete ${counted(count, "key")}?`,
-      text: [what, el("p", {}, `${count === 1 ? "It is" : "They are"} deleted from the store ${store}. There is no way back.`), curl],
+      text: [what, el("p", {}, `${count === 1 ? "It is" : "They are"} deleted from the store ${store}. This cannot be undone.`), curl],
       yes: `Delete ${counted(count, "key")}`,
       danger: true,
       count,

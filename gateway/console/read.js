@@ -120,7 +120,7 @@ byId("read-form").onsubmit = async (event) => {
   const keep = () => download(new Blob(present.map((pair) => JSON.stringify(pair) + "\n")), "pairs.ndjson");
   result.append(
     el("div", { class: "bar" },
-      el("button", { type: "button", disabled: !present.length || pairs.length < read, onclick: keep }, "Download those found"),
+      el("button", { type: "button", disabled: !present.length || pairs.length < read, onclick: keep }, "Download the pairs found"),
       el("button", { type: "button", disabled: present.length === 0 || present.length > MOST_SHOWN, onclick: () => editFound(present.map((pair) => pair.key)) }, "Edit in the table")),
     el("table", { class: "keys" }, el("caption", { class: "hidden" }, "Keys that were read"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Key"), el("th", { scope: "col", class: "preview" }, "Value"), el("th", { scope: "col", class: "size" }, "Size"))), body),

@@ -198,7 +198,7 @@ function startEdit() {
 async function remove() {
   if (!shown) return;
   const { key, store } = shown;
-  const yes = await ask({ title: "Delete 1 key?", text: [el("p", {}, keyText(key)), el("p", {}, `It is deleted from the store ${store}. There is no way back.`)], yes: "Delete 1 key", danger: true });
+  const yes = await ask({ title: "Delete 1 key?", text: [el("p", {}, keyText(key)), el("p", {}, `It is deleted from the store ${store}. This cannot be undone.`)], yes: "Delete 1 key", danger: true });
   if (!yes) return;
   try {
     await deleteMany([key], store);

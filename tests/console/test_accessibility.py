@@ -55,7 +55,7 @@ def test_an_empty_store_and_the_questions(browser: Browser, store: Store, scheme
         task(page, "write")
         page.get_by_label("Key", exact=True).fill("a")
         page.click("#write-discard")
-        expect(page.get_by_role("dialog", name="Discard what is not written?")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Discard unsaved changes?")).to_be_visible()
         assert violations(page) == [], "discard"
 
 
@@ -216,7 +216,7 @@ def test_every_screen_has_all_of_the_page(
         check(page, "the editor")
         page.get_by_label("New value").fill("new")
         page.click("#value-close")
-        expect(page.get_by_role("dialog", name="Discard what is not written?")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Discard unsaved changes?")).to_be_visible()
         check(page, "discard")
         page.click("#ask-no")
         page.locator("#value input[type=file]").set_input_files(tmp_path / "value")

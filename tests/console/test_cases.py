@@ -147,7 +147,7 @@ def test_nothing_unsaved_is_thrown_away_without_asking(browser: Browser, store: 
         page.get_by_role("button", name="Edit", exact=True).click()
         page.get_by_label("New value").fill("new")
         key(page, "b").click()
-        expect(page.get_by_role("dialog", name="Discard what is not written?")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Discard unsaved changes?")).to_be_visible()
         page.click("#ask-no")
         expect(page.get_by_label("New value")).to_have_value("new")
         asked: list[str] = []

@@ -61,6 +61,8 @@ def test_the_lines_do_the_same_with_any_key(
         task(page, "keys")
         page.fill("#prefix", start)
         page.click("#keys-form .primary")
+        if start:
+            expect(page.locator("#keys-curl pre").first).to_contain_text("/keys?prefix=")
         expect(page.locator("#keys-body tr")).to_have_count(1)
         page.locator("#keys-body button.link").click()
         expect(page.locator("#value-curl pre").first).to_be_attached()

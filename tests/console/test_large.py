@@ -70,7 +70,7 @@ def test_a_value_of_25_mb_is_written_from_a_file(
         page.get_by_role("button", name="Edit", exact=True).click()
         page.get_by_label("New value").fill("typed before")
         page.locator("#value-body input[type=file]").set_input_files(tmp_path / "it's large")
-        expect(page.locator("#value-body .held")).to_contain_text("The file it's large, 23.8 MiB, as it is.")
+        expect(page.locator("#value-body .held")).to_contain_text("From the file it's large, 23.8 MiB.")
         command = page.locator("#value-body .curl pre").text_content() or ""
         page.locator("#value").get_by_role("button", name="Type it instead").click()
         expect(page.get_by_label("New value")).to_have_value("typed before")
@@ -132,7 +132,7 @@ def test_a_value_over_the_limit_is_refused_in_words(browser: Browser, tmp_path: 
         page.click("#write-save")
         expect(page.locator("#write-problem")).to_contain_text("max_value_bytes")
         expect(page.locator("#write-save")).to_have_text("Write 1 pair to default")
-        expect(page.locator("#write-body .held")).to_contain_text("The file large, 23.8 MiB")
+        expect(page.locator("#write-body .held")).to_contain_text("From the file large, 23.8 MiB.")
         assert httpx.get(f"{server.url}/v1/default/keys").json()["keys"] == []
 
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.console.conftest import PAGE_HOST, Store, key, opened, task
 from tests.servers import serving
 
-DISCARD = "Discard what is not written?"
+DISCARD = "Discard unsaved changes?"
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_the_filter_and_the_page_are_kept_after_a_write_and_a_delete(browser: Br
     store.set({f"k{number:03}": "1" for number in range(120)})
     with opened(browser, store.url) as page:
         page.click("#page-next")
-        expect(page.locator("#page-text")).to_have_text("Page 2, the last")
+        expect(page.locator("#page-text")).to_have_text("Page 2 (last)")
         page.fill("#filter", "11")
         expect(page.locator("#keys-body tr")).to_have_count(10)
         edit(page, "k110", "new")
@@ -170,7 +170,7 @@ def test_the_filter_and_the_page_are_kept_after_a_write_and_a_delete(browser: Br
         page.click("#ask-yes")
         expect(page.locator("#keys-body tr")).to_have_count(9)
         expect(page.locator("#filter")).to_have_value("11")
-        expect(page.locator("#page-text")).to_have_text("Page 2, the last")
+        expect(page.locator("#page-text")).to_have_text("Page 2 (last)")
 
 
 def test_a_search_is_kept_after_a_write_and_a_delete(browser: Browser, store: Store) -> None:
