@@ -49,6 +49,9 @@ const selected = new Set();
 
 let listing = new AbortController();
 
+/** Lists or searches again what was asked last. */
+let refresh = () => list([null]);
+
 /** Begins something that ends what ran before. */
 function begun() {
   listing.abort();
@@ -64,6 +67,7 @@ function begun() {
  */
 async function list(path, asked = page.prefix) {
   const signal = begun();
+  refresh = () => list(path, asked);
   byId("keys-note").textContent = "Reading…";
   try {
     const answer = await listKeys(asked, path[path.length - 1], Number(size.value), signal);
@@ -78,11 +82,6 @@ async function list(path, asked = page.prefix) {
 /** Lists the first page of the prefix that is typed. */
 export function listTyped() {
   return list([null], prefix.value);
-}
-
-/** Lists the same page again, or searches again. */
-function refresh() {
-  return page.search === null ? list(page.path) : search(page.search.text);
 }
 
 /** Reads the values of the keys that are shown. @param {string[]} keys @param {AbortSignal} signal */
@@ -112,7 +111,7 @@ function put(row, value) {
 function fail(error) {
   if (isAbort(error)) return;
   byId("keys-note").textContent = "";
-  const again = el("button", { type: "button", onclick: refresh }, "Try again");
+  const again = el("button", { type: "button", onclick: () => refresh() }, "Try again");
   if (error instanceof Lost) {
     if (!page.keys.length) face("No connection", "The keys could not be read.", again);
     return;
@@ -240,6 +239,8 @@ function tick(checked) {
 /** Searches the keys of all pages. @param {string} text */
 async function search(text) {
   const signal = begun();
+  const before = refresh;
+  refresh = () => search(text);
   /** @type {string[]} */
   const found = [];
   let seen = 0;
@@ -264,6 +265,7 @@ async function search(text) {
   } catch (error) {
     if (isAbort(error)) {
       if (listing.signal !== signal) return; // another list or search has begun
+      refresh = before;
       byId("keys-problem").replaceChildren();
       note.textContent = `Stopped after ${counted(seen, "key")}. The list is unchanged.`;
     } else fail(error);
@@ -422,7 +424,7 @@ access.addEventListener("store", () => {
   filter.value = "";
   listTyped();
 });
-access.addEventListener("again", refresh);
+access.addEventListener("again", () => refresh());
 connection.addEventListener("back", () => {
   if (!page.keys.length) refresh();
 });

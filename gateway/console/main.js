@@ -12,6 +12,7 @@ import { tasks } from "./views.js";
 byId("value-close").onclick = () => closeValue();
 addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || byId("value").hidden || document.querySelector("dialog[open]")) return;
+  if (event.target instanceof HTMLInputElement && event.target.type === "search" && event.target.value) return; // it is cleared
   event.preventDefault(); // Escape would also close the question that it opens
   closeValue();
 });

@@ -242,7 +242,8 @@ async function write() {
   } catch (error) {
     note.textContent = "";
     byId("write-problem").replaceChildren(errorBox(error));
-    if (error instanceof ProblemError) tellChanged(markPartly(waiting, error.problem));
+    const written = error instanceof ProblemError ? markPartly(waiting, error.problem) : [];
+    if (written.length) tellChanged(written);
   }
 }
 

@@ -131,6 +131,11 @@ def test_a_token_that_expires_while_a_value_is_written(browser: Browser, tmp_pat
         page.get_by_label("Value", exact=True).fill("newer")
         expire(page)
         page.click("#write-save")
+        page.click("#token-cancel")
+        expect(page.locator("#write-problem .problem")).to_be_visible()
+        expect(dialog).to_be_hidden()
+        expire(page)
+        page.click("#write-save")
         page.fill("#token", "writer")
         page.keyboard.press("Enter")
         expect(page.locator("#write-note")).to_have_text("1 pair written to default.")
@@ -188,6 +193,26 @@ def test_a_search_is_kept_after_a_write_and_a_delete(browser: Browser, store: St
         expect(page.locator("#keys-body tr")).to_have_count(20)
         expect(page.locator("#keys-note")).to_have_text("20 keys of all 119 keys contain “5”.")
         expect(page.locator("#filter")).to_have_value("5")
+
+
+def test_a_list_that_failed_is_tried_again_as_it_was_asked(browser: Browser, store: Store) -> None:
+    store.set({"a": "1", "b": "2"})
+    with opened(browser, store.url) as page:
+        page.route("**/keys?*", lambda route: route.fulfill(status=503, body="busy"), times=1)
+        page.fill("#prefix", "b")
+        page.click("#keys-form .primary")
+        page.get_by_role("button", name="Try again").click()
+        expect(page.locator("#keys-body tr")).to_have_count(1)
+        page.fill("#filter", "a")
+        page.locator("#prefix").focus()
+        expect(key(page, "b")).to_have_count(0)
+        page.fill("#filter", "")
+        # Escape clears the filter, and leaves the value open.
+        key(page, "b").click()
+        page.fill("#filter", "b")
+        page.keyboard.press("Escape")
+        expect(page.locator("#filter")).to_have_value("")
+        expect(page.locator("#value")).to_be_visible()
 
 
 def test_a_prefix_that_is_only_typed_lists_nothing(browser: Browser, store: Store) -> None:
