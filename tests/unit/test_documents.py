@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import pytest
+from wasmtime import WasmtimeError
 
 from tests.transcripts import COMMANDS, WHOLE, blocks, run, transcript
 from tools.components import ROOT
@@ -141,13 +143,14 @@ def reports(text: str) -> list[tuple[str, list[str]]]:
     for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         heading, _, body = re.split(r"^## ", section, flags=re.MULTILINE)[0].partition("\n")
         parts = re.findall(r"^- (\w[\w ]*?):\s", body, flags=re.MULTILINE)
-        if body.lstrip().startswith("```"):
+        if re.match(r"\s*(<!-- .*? -->\s*)?```", body):
             parts.insert(0, PARTS[0])
         found.append((heading, parts))
     return found
 
 
-REPORTS = reports((ROOT / "docs/upstream.md").read_text())
+UPSTREAM = "docs/upstream.md"
+REPORTS = reports((ROOT / UPSTREAM).read_text())
 
 
 @pytest.mark.parametrize(("heading", "parts"), REPORTS, ids=[heading for heading, _ in REPORTS])
@@ -160,3 +163,14 @@ def test_the_reports_are_all_found() -> None:
     assert len(REPORTS) >= 20
     part = "- Reproduction: a\n- Expected: b\n- Seen: c\n- At fault: d\n- Fix: e\n"
     assert reports(f"# T\n\n### A (tried)\n\n{part}\n## B\n\n- Expected: none\n") == [("A (tried)", [*PARTS])]
+
+
+def test_what_is_reported_of_wasmtime_is_still_so() -> None:
+    """If this fails, a defect is fixed upstream: remove its report, and what works round it."""
+    slow, shadowed = [block.text for block in blocks((ROOT / UPSTREAM).read_text()) if block.test]
+    started = time.perf_counter()
+    exec(slow, {})
+    assert time.perf_counter() - started > 0.1  # a megabyte
+    with pytest.raises(WasmtimeError, match=re.escape("wasi:random/random@0.2.0#get-random-u64")):
+        exec(shadowed, {})
+    exec(shadowed.replace("random@0.2.0", "random@0.2.12"), {})
