@@ -130,9 +130,10 @@ class Gateway:
 def _allow(request: Request, method: str, methods: Collection[str]) -> None:
     if method not in methods:
         allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
+        hint = " curl -T sends PUT: add -X POST." if request.method == "PUT" and "POST" in methods else ""
         raise Problem(
             "method-not-allowed",
-            f"This path does not have the method {request.method[:100]}. It has: {', '.join(allowed)}.",
+            f"This path does not have the method {request.method[:100]}. It has: {', '.join(allowed)}.{hint}",
             headers=[("allow", ", ".join(allowed))],
         )
 

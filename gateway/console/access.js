@@ -1,11 +1,12 @@
 // Who asks, of what store, and whether the gateway can be reached.
 
 import { addressedStore, base, knownStores, session } from "./api.js";
-import { mayDiscard, setUnsaved } from "./ask.js";
-import { connection } from "./connection.js";
+import { ask, mayDiscard, setUnsaved, unsavedIn } from "./ask.js";
+import { connection, tokens } from "./connection.js";
 import { byId, el, say, visible } from "./dom.js";
+import { closeValue } from "./value.js";
 
-/** Tells of "changed": another token or another store. What is listed is then another's. */
+/** Tells of "store" (another store is open) and of "again" (with another token, what is shown is read again). */
 export const access = new EventTarget();
 
 const dialog = /** @type {HTMLDialogElement} */ (byId("token-dialog"));
@@ -31,17 +32,31 @@ export function askToken(reason) {
   field.focus();
 }
 
+/** @type {((entered: boolean) => void)[]} The requests that wait for a token. */
+let waiting = [];
+
+/** Lets the requests that wait go on. @param {boolean} entered */
+function settle(entered) {
+  const those = waiting;
+  waiting = [];
+  for (const each of those) each(entered);
+}
+
 /** @param {string} token */
 function use(token) {
   session.use(token);
   showAccess();
+  settle(token !== "");
   dialog.close();
-  access.dispatchEvent(new Event("changed"));
+  access.dispatchEvent(new Event("again"));
 }
 
 byId("token-open").onclick = () => askToken();
 byId("token-cancel").onclick = () => dialog.close();
-byId("token-forget").onclick = () => {
+// The event comes late, when the dialog may be open again.
+dialog.onclose = () => dialog.open || settle(false);
+byId("token-forget").onclick = async () => {
+  if (!(await closeValue(false))) return;
   use("");
   say("The token is forgotten.");
 };
@@ -52,10 +67,10 @@ byId("token-form").onsubmit = (event) => {
   if (token) use(token);
   else askToken("Type the token first.");
 };
-connection.addEventListener("unauthorized", (event) => {
-  const { detail } = /** @type {CustomEvent} */ (event).detail;
+tokens.ask = ({ detail }) => {
   askToken(session.token ? `The gateway does not accept the token of this tab. ${detail}` : tokenReason(detail));
-});
+  return new Promise((resolve) => waiting.push(resolve));
+};
 
 // A lost connection: it is tried again, less and less often, until the gateway answers.
 
@@ -102,18 +117,37 @@ function open(label) {
   if (location.hash !== hash) history.replaceState(null, "", hash);
 }
 
-/** Opens another store, unless an edited value of this one is kept. @param {string} label */
+/** Whether another store may be opened; asks if something is not written yet. @param {string} label */
+async function mayOpen(label) {
+  if (!(await mayDiscard("value"))) return false;
+  const what = unsavedIn("write");
+  if (what === null) return true;
+  return ask({
+    title: `Open the store ${label}?`,
+    text: [el("p", {}, what), el("p", {}, `What is in the table stays there. The button Write then writes it to ${label}.`)],
+    yes: `Open ${label}`,
+  });
+}
+
+/** @param {string} label */
 async function change(label) {
-  const kept = label !== session.store && !(await mayDiscard("value"));
-  open(kept ? session.store : label);
-  if (!kept) access.dispatchEvent(new Event("changed"));
+  if (label === session.store) {
+    open(label);
+    access.dispatchEvent(new Event("again"));
+    return;
+  }
+  const may = await mayOpen(label);
+  open(may ? label : session.store);
+  if (may) access.dispatchEvent(new Event("store"));
 }
 
 byId("store-form").onsubmit = (event) => {
   event.preventDefault();
   change(store.value || session.store);
 };
-addEventListener("hashchange", () => change(addressedStore()));
+addEventListener("hashchange", () => {
+  if (addressedStore() !== session.store) change(addressedStore());
+});
 
 /** Shows the store and the token of the session, and proposes the stores that the gateway names. */
 export async function begin() {

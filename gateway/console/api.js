@@ -1,6 +1,6 @@
 // The gateway: one request and its answer, or an error that says what happened.
 
-import { connection, whole } from "./connection.js";
+import { connection, tokens, whole } from "./connection.js";
 import { linesOf } from "./lines.js";
 
 /** @typedef {import("./bytes.js").Pair} Pair */
@@ -40,6 +40,12 @@ export function addressedStore() {
   }
 }
 
+const MOST_IN_JSON = 10_000;
+/* Keys or pairs. The gateway takes no more in JSON unless it is set to. */
+
+const LARGEST_JSON = 1024 * 1024;
+/* Characters of keys and values. The gateway limits the size of JSON, and holds it in memory. */
+
 /** What this tab works with. */
 export const session = {
   store: addressedStore(),
@@ -70,14 +76,18 @@ export class ProblemError extends Error {
  * @typedef {object} Call
  * @property {Record<string, string | number | null | undefined>} [query]
  * @property {unknown} [json] The body, as JSON.
- * @property {BodyInit} [lines] The body, as NDJSON.
+ * @property {Blob} [lines] The body, as NDJSON.
  * @property {string} [accept]
  * @property {AbortSignal} [signal]
  * @property {string} [store] The store; that of the session if none is given.
+ * @property {boolean} [asks] Whether it waits for a token after a 401, and is then sent again. True unless given.
  */
 
 /**
  * Sends a request to a store.
+ *
+ * After a 401 the page asks for a token. When one is entered, the request is sent again with it, so that what the
+ * user does goes on.
  * @param {string} method
  * @param {string} path The path behind the store.
  * @param {Call} [call]
@@ -89,21 +99,31 @@ export async function request(method, path, call = {}) {
   for (const [name, value] of Object.entries(call.query ?? {})) {
     if (value !== null && value !== undefined) url.searchParams.set(name, String(value));
   }
+  const body = call.json !== undefined ? JSON.stringify(call.json) : call.lines;
+  for (;;) {
+    const { token } = session;
+    const headers = headersOf(call, token);
+    const response = await whole(fetch(url, { method, headers, body, signal: call.signal, cache: "no-store" }));
+    connection.dispatchEvent(new Event("found"));
+    if (response.ok) return response;
+    const error = new ProblemError(problemOf(response, await whole(response.text())));
+    if (error.problem.status !== 401) throw error;
+    if (session.token !== token) continue; // another request has asked for it
+    const entered = tokens.ask(error.problem);
+    if (call.asks === false || !(await entered)) throw error;
+  }
+}
+
+/** @param {Call} call @param {string} token @returns {Record<string, string>} */
+function headersOf(call, token) {
   /** @type {Record<string, string>} */
   const headers = {};
   // A header holds bytes: the token is sent as UTF-8.
-  const token = String.fromCharCode(...new TextEncoder().encode(session.token));
-  if (token) headers.authorization = `Bearer ${token}`;
+  if (token) headers.authorization = `Bearer ${String.fromCharCode(...new TextEncoder().encode(token))}`;
   if (call.accept) headers.accept = call.accept;
   if (call.json !== undefined) headers["content-type"] = "application/json";
   if (call.lines !== undefined) headers["content-type"] = "application/x-ndjson";
-  const body = call.json !== undefined ? JSON.stringify(call.json) : call.lines;
-  const response = await whole(fetch(url, { method, headers, body, signal: call.signal, cache: "no-store" }));
-  connection.dispatchEvent(new Event("found"));
-  if (response.ok) return response;
-  const error = new ProblemError(problemOf(response, await whole(response.text())));
-  if (error.problem.status === 401) connection.dispatchEvent(new CustomEvent("unauthorized", { detail: error.problem }));
-  throw error;
+  return headers;
 }
 
 /** @param {Response} response @param {string} text @returns {Problem} */
@@ -134,7 +154,12 @@ async function json(method, path, call) {
  * @returns {Promise<{ keys: string[], next: string | null }>}
  */
 export function listKeys(prefix, after, limit, signal) {
-  return json("GET", "/keys", { query: { prefix: prefix || null, after, limit }, signal });
+  return json("GET", "/keys", { query: { prefix: prefix || null, after, limit }, signal, asks: false });
+}
+
+/** Objects as the lines of a body. @param {unknown[]} objects */
+function linesBody(objects) {
+  return new Blob(objects.map((each) => JSON.stringify(each) + "\n"));
 }
 
 /**
@@ -143,8 +168,7 @@ export function listKeys(prefix, after, limit, signal) {
  * @returns {AsyncGenerator<Pair>}
  */
 export async function* readMany(keys, signal) {
-  const lines = new Blob(keys.map((key) => JSON.stringify({ key }) + "\n"));
-  const response = await request("POST", "/get-many", { lines, signal });
+  const response = await request("POST", "/get-many", { lines: linesBody(keys.map((key) => ({ key }))), signal });
   for await (const line of linesOf(response)) {
     const pair = JSON.parse(line);
     if (pair.problem) throw new ProblemError(pair.problem);
@@ -152,31 +176,33 @@ export async function* readMany(keys, signal) {
   }
 }
 
-/** The pair of one key. @param {string} key @returns {Promise<Pair>} */
+/** The pair of one key. Its value may be larger than an answer in JSON may be. @param {string} key @returns {Promise<Pair>} */
 export async function readOne(key) {
-  return (await json("POST", "/get-many", { json: { keys: [key] } })).pairs[0];
+  for await (const pair of readMany([key])) return pair;
+  throw new Error("The answer was cut before its first line.");
 }
 
-/** @param {Pair[]} pairs @param {string} store */
+/** Writes pairs, as JSON or, if they are large or many, as NDJSON. @param {Pair[]} pairs @param {string} store */
 export function setMany(pairs, store) {
-  return json("POST", "/set-many", { json: { pairs }, store });
+  const size = pairs.reduce((sum, pair) => sum + pair.key.length + (pair.value ?? "").length, 0);
+  if (pairs.length <= MOST_IN_JSON && size <= LARGEST_JSON) return json("POST", "/set-many", { json: { pairs }, store });
+  return json("POST", "/set-many", { lines: linesBody(pairs), accept: "application/json", store });
 }
 
-/** @param {string[]} keys */
-export function deleteMany(keys) {
-  if (keys.length <= 10_000) return json("POST", "/delete-many", { json: { keys } });
-  const lines = new Blob(keys.map((key) => JSON.stringify({ key }) + "\n"));
-  return json("POST", "/delete-many", { lines, accept: "application/json" });
+/** @param {string[]} keys @param {string} store */
+export function deleteMany(keys, store) {
+  if (keys.length <= MOST_IN_JSON) return json("POST", "/delete-many", { json: { keys }, store });
+  return json("POST", "/delete-many", { lines: linesBody(keys.map((key) => ({ key }))), accept: "application/json", store });
 }
 
 /**
  * Deletes, or only counts, every key with a prefix.
- * @param {string} prefix @param {boolean} dryRun
+ * @param {string} prefix @param {boolean} dryRun @param {string} store
  * @returns {Promise<number>}
  */
-export async function deletePrefix(prefix, dryRun) {
+export async function deletePrefix(prefix, dryRun, store) {
   const query = { ...prefixQuery(prefix), "dry-run": dryRun ? "true" : null };
-  return (await json("DELETE", "/keys", { query })).keys;
+  return (await json("DELETE", "/keys", { query, store })).keys;
 }
 
 /** The query that names all keys with a prefix. @param {string} prefix @returns {Record<string, string>} */

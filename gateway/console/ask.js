@@ -14,9 +14,10 @@ const COUNT_TYPED_OVER = 100;
  * @property {number} [count] The number of keys that are deleted.
  */
 
-/** Asks in a dialog. @param {Question} question @returns {Promise<boolean>} */
-export function ask(question) {
+/** Asks in a dialog. While another question is open, the answer is no. @param {Question} question @returns {Promise<boolean>} */
+export async function ask(question) {
   const dialog = /** @type {HTMLDialogElement} */ (byId("ask"));
+  if (dialog.open) return false;
   const form = /** @type {HTMLFormElement} */ (byId("ask-form"));
   const yes = /** @type {HTMLButtonElement} */ (byId("ask-yes"));
   const typed = /** @type {HTMLInputElement} */ (byId("ask-count"));
@@ -62,12 +63,17 @@ export function setUnsaved(place, what) {
   else unsaved.set(place, what);
 }
 
+/** What would be lost in a place; null for nothing. @param {string} place */
+export function unsavedIn(place) {
+  return unsaved.get(place) ?? null;
+}
+
 /** Whether what is unsaved in a place may be thrown away; asks if there is any. @param {string} place */
 export async function mayDiscard(place) {
   const what = unsaved.get(place);
   if (what === undefined) return true;
   const discard = await ask({
-    title: "Discard what is not written?",
+    title: "Discard unsaved changes?",
     text: [el("p", {}, what)],
     yes: "Discard",
     danger: true,

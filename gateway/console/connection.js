@@ -1,7 +1,13 @@
 // Whether the gateway can be reached.
 
-/** Tells the page of "lost" (no connection), "found" and "unauthorized". */
+/** Tells the page of "lost" (no connection), "found" and "back". */
 export const connection = new EventTarget();
+
+/** How requests ask the user for a token. The page sets it (access.js). */
+export const tokens = {
+  /** @type {(problem: import("./api.js").Problem) => Promise<boolean>} Whether another token was entered. */
+  ask: async () => false,
+};
 
 /** The connection was lost before the answer was complete. A write may have been applied. */
 export class Lost extends Error {

@@ -6,6 +6,11 @@ import { base, session } from "./api.js";
 const LONGEST_BODY = 20_000;
 /* Characters. A longer body is not part of the line: the line names a file. */
 
+/** The name of a file as a word of a shell, which curl takes neither for an option nor for its standard input. @param {string} name */
+export function fileWord(name) {
+  return quote(/^[-.]/.test(name) ? `./${name}` : name);
+}
+
 /** Text as one word of a POSIX shell. @param {string} text */
 export function quote(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
@@ -52,6 +57,22 @@ export function queryText(query) {
  * @property {string} [then] What follows the command, such as a pipe.
  */
 
+/** @typedef {import("./bytes.js").Pair | { key: string, file: string }} Item A pair, or a key whose value is a file. */
+
+/** The line that writes pairs. With a file among them, it sends NDJSON that the shell makes. @param {Item[]} items @returns {Line} */
+export function writeLine(items) {
+  if (!items.some((item) => "file" in item)) return { path: "/set-many", json: { pairs: items } };
+  const steps = items.map((item) => {
+    if (!("file" in item)) return `printf '%s\\n' ${quote(plainJson(item))}`;
+    const start = quote(`{"key": ${plainJson(item.key)}, "encoding": "base64", "value": "`);
+    const file = quote(item.file);
+    // Without the file, nothing more is sent: an empty value would be written otherwise.
+    return `test -r ${file} && printf %s ${start} && base64 < ${file} | tr -d '\\n' && echo '"}'`;
+  });
+  const options = ["-H 'content-type: application/x-ndjson'", "-T -"];
+  return { method: "POST", path: "/set-many", options, before: `{ ${steps.join(" && ")}; } |` };
+}
+
 /** The command. @param {Line} line */
 export function curlLine(line) {
   const words = [line.before ? `${line.before} curl -sS` : "curl -sS"];
@@ -62,8 +83,10 @@ export function curlLine(line) {
     const body = plainJson(line.json);
     words.push(body.length > LONGEST_BODY ? "--json @body.json" : `--json ${quote(body)}`);
   }
-  const url = new URL(`v1/${encodeURIComponent(session.store)}${line.path}`, base);
-  words.push(quote(url.href + queryText(line.query ?? {})));
+  const url = new URL(`v1/${encodeURIComponent(session.store)}${line.path}`, base).href + queryText(line.query ?? {});
+  // curl takes [ ] { } in an address, or in the name of a file that it sends, for a pattern.
+  if (/[[\]{}]/.test([url, ...(line.options ?? [])].join(" "))) words.splice(1, 0, "-g");
+  words.push(quote(url));
   if (line.then) words.push(line.then);
   let text = words[0];
   let width = text.length;

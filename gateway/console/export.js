@@ -3,7 +3,7 @@
 import { ProblemError, deletePrefix, request, session } from "./api.js";
 import { setUnsaved } from "./ask.js";
 import { whole } from "./connection.js";
-import { quote, showCurl } from "./curl.js";
+import { fileWord, showCurl } from "./curl.js";
 import { byId, counted, el, say } from "./dom.js";
 import { sizeText } from "./bytes.js";
 import { errorBox, isAbort } from "./problems.js";
@@ -23,13 +23,14 @@ byId("export-way").textContent = canStream
   : "This browser first holds all of it in memory, or in a file of its own. For a large store, use the curl line below.";
 
 function exportName() {
-  const part = exportPrefix.value.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_|_$/g, "").slice(0, 60);
-  return `${[session.store, part].filter(Boolean).join("-")}.ndjson${gzip.checked ? ".gz" : ""}`;
+  const [store, part] = [session.store, exportPrefix.value].map((text) =>
+    text.replace(/[^\p{L}\p{N}_-]+/gu, "_").replace(/^_|_$/g, "").slice(0, 60));
+  return `${[store, part].filter(Boolean).join("-")}.ndjson${gzip.checked ? ".gz" : ""}`;
 }
 
 /** Shows the curl line of the export. */
 export function showExport() {
-  const options = [...(gzip.checked ? ["-H 'accept-encoding: gzip'"] : []), `-o ${quote(exportName())}`];
+  const options = [...(gzip.checked ? ["-H 'accept-encoding: gzip'"] : []), `-o ${fileWord(exportName())}`];
   showCurl("export-curl", [["Export to a file", { path: "/export", query: { prefix: exportPrefix.value || null, end: "true" }, options }]]);
 }
 
@@ -58,19 +59,19 @@ function checkEnd(line, pairs) {
 
 /** @param {AbortController} abort */
 async function run(abort) {
+  const started = { store: session.store, prefix: exportPrefix.value, gzip: gzip.checked };
   const sink = await openSink(exportName());
-  const started = { prefix: exportPrefix.value, gzip: gzip.checked };
-  const progress = new Progress(byId("export-progress"), `Exporting ${session.store}`, () => abort.abort());
+  const progress = new Progress(byId("export-progress"), `Exporting ${started.store}`, () => abort.abort());
   let bytes = 0;
   let lines = 0;
   try {
     // The number of keys needs the right to delete. Without it, the bar shows no share.
-    const total = await deletePrefix(started.prefix, true).catch((error) => {
+    const total = await deletePrefix(started.prefix, true, started.store).catch((error) => {
       if (error instanceof ProblemError && error.problem.status === 403) return null;
       throw error;
     });
     const query = { prefix: started.prefix || null, end: "true" };
-    const response = await request("GET", "/export", { query, signal: abort.signal });
+    const response = await request("GET", "/export", { query, signal: abort.signal, store: started.store });
     let tail = new Uint8Array();
     const counter = new TransformStream({
       transform(chunk, controller) {

@@ -6,7 +6,7 @@
 import { ProblemError, request, session } from "./api.js";
 import { setUnsaved } from "./ask.js";
 import { Lost, whole } from "./connection.js";
-import { quote, showCurl } from "./curl.js";
+import { fileWord, showCurl } from "./curl.js";
 import { byId, counted, el, say } from "./dom.js";
 import { gunzip } from "./gunzip.js";
 import { partsOf, withoutLinesBefore } from "./lines.js";
@@ -49,10 +49,10 @@ export function ofWholeFile(problem, before, applied) {
 
 /** One import. */
 class Import {
-  /** @param {File} source @param {number} first The number of the first line that is sent. */
-  constructor(source, first) {
+  /** @param {File} source @param {string} store @param {number} first The number of the first line that is sent. */
+  constructor(source, store, first) {
     this.source = source;
-    this.store = session.store;
+    this.store = store;
     this.first = first;
     /** The first line that is not known to be applied. */
     this.next = first;
@@ -152,15 +152,15 @@ class Import {
 /** @type {Import | null} */
 let current = null;
 
-/** @param {number} first */
-async function start(first) {
+/** @param {number} first @param {string} store */
+async function start(first, store) {
   const source = file.files?.[0];
   if (!source || current) return;
   line.value = String(first);
   showLines();
   const result = byId("import-result");
   result.replaceChildren();
-  const job = (current = new Import(source, first));
+  const job = (current = new Import(source, store, first));
   setUnsaved("import", "An import is under way.");
   byId("import-count").hidden = false;
   byId("import-count").textContent = "under way";
@@ -200,11 +200,11 @@ function endedEarlyParts(job, error) {
   const stopped = error === null || isAbort(error);
   const upTo = job.next > 1 ? `All lines before line ${job.next.toLocaleString("en")} were applied${job.failed.length ? " or are listed as failed" : ""}. ` : "";
   const unsure = job.unsure ? "Of the lines from there on, the part that was under way may be applied. Sending it again does no harm." : "";
-  const again = el("button", { type: "button", class: "primary", onclick: () => start(job.next) }, `Go on from line ${job.next.toLocaleString("en")}`);
+  const again = el("button", { type: "button", class: "primary", onclick: () => start(job.next, job.store) }, `Go on from line ${job.next.toLocaleString("en")}`);
   const actions = [again];
   const bad = error instanceof ProblemError ? error.problem.line : undefined;
   if (bad !== undefined && bad === job.next) {
-    actions.push(el("button", { type: "button", onclick: () => start(bad + 1) }, `Leave out line ${bad.toLocaleString("en")} and go on`));
+    actions.push(el("button", { type: "button", onclick: () => start(bad + 1, job.store) }, `Leave out line ${bad.toLocaleString("en")} and go on`));
   }
   const fileError = error instanceof DOMException && !isAbort(error) || (error instanceof TypeError);
   const shown = fileError ? new Error("The file could not be read: it has changed since it was chosen, or its gzip data is " +
@@ -221,7 +221,7 @@ function endedEarlyParts(job, error) {
 
 byId("import-form").onsubmit = (event) => {
   event.preventDefault();
-  start(Math.max(1, Number(line.value) || 1));
+  start(Math.max(1, Number(line.value) || 1), session.store);
 };
 file.onchange = () => {
   byId("import-result").replaceChildren();
@@ -240,16 +240,11 @@ export function showLines() {
   let before;
   if (first > 1) {
     const tail = `tail -n +${first}`;
-    before = packed ? `gzip -dc ${shellWord(name)} | ${tail} |` : `${tail} ${shellWord(name)} |`;
+    before = packed ? `gzip -dc ${fileWord(name)} | ${tail} |` : `${tail} ${fileWord(name)} |`;
     options.push("-T -");
   } else {
     if (packed) options.push("-H 'content-encoding: gzip'");
-    options.push(`-T ${shellWord(name)}`);
+    options.push(`-T ${fileWord(name)}`);
   }
   showCurl("import-curl", [["Import this file", { method: "POST", path: "/set-many", options, before }]]);
-}
-
-/** A file name as a word of a shell that curl takes for a file. @param {string} name */
-function shellWord(name) {
-  return quote(/^[-.]/.test(name) ? `./${name}` : name);
 }

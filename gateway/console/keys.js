@@ -9,7 +9,7 @@ import { showCurl } from "./curl.js";
 import { byId, copy, counted, el, keyText, say, visible } from "./dom.js";
 import { errorBox, isAbort } from "./problems.js";
 import { arrows, keyButton, valueCells } from "./rows.js";
-import { closeValue, tellChanged, values } from "./value.js";
+import { closeValue, openKey, tellDeleted, values } from "./value.js";
 import { go } from "./views.js";
 import { addRows } from "./write.js";
 
@@ -37,8 +37,8 @@ const page = {
   keys: [],
   /** @type {string | null} */
   next: null,
-  /** @type {string | null} The text that was searched in all pages; null for a page of the list. */
-  searched: null,
+  /** @type {{ text: string, found: number, seen: number, whole: boolean } | null} The search that found the keys; null for a page of the list. */
+  search: null,
 };
 
 /** @type {Map<string, HTMLTableRowElement>} The rows that are shown. */
@@ -49,6 +49,9 @@ const selected = new Set();
 
 let listing = new AbortController();
 
+/** Lists or searches again what was asked last. */
+let refresh = () => list([null]);
+
 /** Begins something that ends what ran before. */
 function begun() {
   listing.abort();
@@ -57,20 +60,28 @@ function begun() {
   return listing.signal;
 }
 
-/** Lists a page. @param {(string | null)[]} path The `after` of the page and of those before it. */
-export async function list(path = [null]) {
+/**
+ * Lists a page. The filter stays.
+ * @param {(string | null)[]} path The `after` of the page and of those before it.
+ * @param {string} asked The prefix.
+ */
+async function list(path, asked = page.prefix) {
   const signal = begun();
-  const asked = prefix.value;
+  refresh = () => list(path, asked);
   byId("keys-note").textContent = "Reading…";
   try {
     const answer = await listKeys(asked, path[path.length - 1], Number(size.value), signal);
-    Object.assign(page, { prefix: asked, path, keys: answer.keys, next: answer.next, searched: null });
-    filter.value = "";
+    Object.assign(page, { prefix: asked, path, keys: answer.keys, next: answer.next, search: null });
     showPage();
     await fill(answer.keys, signal);
   } catch (error) {
     fail(error);
   }
+}
+
+/** Lists the first page of the prefix that is typed. */
+export function listTyped() {
+  return list([null], prefix.value);
 }
 
 /** Reads the values of the keys that are shown. @param {string[]} keys @param {AbortSignal} signal */
@@ -82,7 +93,7 @@ async function fill(keys, signal) {
     bytes += (pair.value ?? "").length;
     if (row) put(row, Value.of(pair));
     if (bytes > MOST_BYTES) {
-      byId("keys-problem").replaceChildren(el("p", { class: "note" }, "The values of this page are large. The rest of them is read when you open a key."));
+      byId("keys-problem").replaceChildren(el("p", { class: "note" }, "The values of this page are large. Those that are not shown are read when you open their keys."));
       return;
     }
   }
@@ -100,7 +111,7 @@ function put(row, value) {
 function fail(error) {
   if (isAbort(error)) return;
   byId("keys-note").textContent = "";
-  const again = el("button", { type: "button", onclick: () => list(page.path) }, "Try again");
+  const again = el("button", { type: "button", onclick: () => refresh() }, "Try again");
   if (error instanceof Lost) {
     if (!page.keys.length) face("No connection", "The keys could not be read.", again);
     return;
@@ -134,7 +145,7 @@ function face(title, text, ...actions) {
 /** Shows the keys of the page that contain the text of the filter. */
 function showPage() {
   const text = filter.value;
-  const keys = page.searched === null ? page.keys.filter((key) => key.includes(text)) : page.keys;
+  const keys = page.search === null ? page.keys.filter((key) => key.includes(text)) : page.keys;
   const shown = keys.map((key) => /** @type {[string, HTMLTableRowElement]} */ ([key, rowOf(key)]));
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
   rows.clear();
@@ -149,10 +160,10 @@ function showPage() {
   for (const [id, disabled] of /** @type {[string, boolean][]} */ ([["page-first", first], ["page-back", first], ["page-next", page.next === null]])) {
     const button = /** @type {HTMLButtonElement} */ (byId(id));
     button.disabled = disabled;
-    button.hidden = page.searched !== null;
   }
-  byId("page-text").textContent = page.searched === null ? `Page ${page.path.length}${page.next === null ? ", the last" : ""}` : "";
-  if (!page.keys.length && page.searched === null) showEmpty();
+  byId("page-text").textContent = `Page ${page.path.length}${page.next === null ? " (last)" : ""}`;
+  byId("pager").hidden = page.search !== null || (first && page.next === null);
+  if (!page.keys.length && page.search === null) showEmpty();
   showCurl("keys-curl", [
     ["List these keys", { path: "/keys", query: { prefix: page.prefix || null, after: page.path[page.path.length - 1], limit: size.value } }],
     ...(keys.length ? [/** @type {[string, import("./curl.js").Line]} */ (["Read their values", { path: "/get-many", json: { keys } }])] : []),
@@ -160,25 +171,33 @@ function showPage() {
   ]);
 }
 
-/** @param {number} count The number of keys that are shown. */
+/** Says which keys are shown. @param {number} count Their number. */
 function showNote(count) {
   const text = filter.value;
-  const everywhere = /** @type {HTMLButtonElement} */ (byId("search-all"));
-  everywhere.disabled = !text;
-  const more = page.next === null ? "" : "; more pages follow";
-  if (page.searched !== null) return;
-  byId("keys-note").textContent = text
-    ? `${counted(count, "key")} of the ${page.keys.length.toLocaleString("en")} on this page contain “${text}”. Other pages are not searched.`
-    : `${counted(count, "key")} on this page${more}.`;
+  /** @type {HTMLButtonElement} */ (byId("search-all")).disabled = !text;
+  const note = byId("keys-note");
+  if (page.search !== null) {
+    const { text: sought, found, seen, whole } = page.search;
+    const where = page.prefix ? ` with the prefix “${page.prefix}”` : "";
+    note.textContent = whole
+      ? `${counted(found, "key")} of all ${counted(seen, "key")}${where} contain${found === 1 ? "s" : ""} “${sought}”.`
+      : `The first ${counted(count, "key")}${where} that contain “${sought}”, of ${counted(seen, "key")} that were searched. ` +
+        "Use a longer text or a prefix.";
+  } else if (text) {
+    note.textContent = `${counted(count, "key")} of the ${page.keys.length.toLocaleString("en")} on this page ` +
+      `contain${count === 1 ? "s" : ""} “${text}”. Other pages are not searched.`;
+  } else {
+    note.textContent = `${counted(count, "key")} on this page${page.next === null ? "" : "; more pages follow"}.`;
+  }
 }
 
 function showEmpty() {
-  if (page.path.length > 1) return face("No more keys", "The keys of this page are gone.", el("button", { type: "button", onclick: () => list() }, "First page"));
+  if (page.path.length > 1) return face("No more keys", "The keys of this page are gone.", el("button", { type: "button", onclick: () => list([null]) }, "First page"));
   if (page.prefix) {
     const everything = () => {
       prefix.value = "";
       showDelete();
-      list();
+      listTyped();
     };
     return face("No key starts with this prefix", el("span", {}, keyText(page.prefix)), el("button", { type: "button", onclick: everything }, "Show all keys"));
   }
@@ -217,11 +236,11 @@ function tick(checked) {
   for (const row of rows.values()) /** @type {HTMLInputElement} */ (row.querySelector("input")).checked = checked;
 }
 
-/** Searches the keys of all pages. */
-async function search() {
+/** Searches the keys of all pages. @param {string} text */
+async function search(text) {
   const signal = begun();
-  const text = filter.value;
-  const wanted = page.prefix;
+  const before = refresh;
+  refresh = () => search(text);
   /** @type {string[]} */
   const found = [];
   let seen = 0;
@@ -231,7 +250,7 @@ async function search() {
   try {
     let after = /** @type {string | null} */ (null);
     do {
-      const answer = await listKeys(wanted, after, SCANNED_PAGE, signal);
+      const answer = await listKeys(page.prefix, after, SCANNED_PAGE, signal);
       found.push(...answer.keys.filter((key) => key.includes(text)));
       seen += answer.keys.length;
       after = answer.next;
@@ -240,15 +259,13 @@ async function search() {
     byId("keys-problem").replaceChildren();
     const whole = after === null && found.length <= MOST_FOUND;
     const keys = found.slice(0, MOST_FOUND);
-    Object.assign(page, { path: [null], keys, next: null, searched: text });
+    Object.assign(page, { path: [null], keys, next: null, search: { text, found: found.length, seen, whole } });
     showPage();
-    const where = wanted ? ` with the prefix “${wanted}”` : "";
-    note.textContent = whole
-      ? `${counted(found.length, "key")} of all ${counted(seen, "key")}${where} contain “${text}”.`
-      : `The first ${counted(keys.length, "key")}${where} that contain “${text}”, of ${counted(seen, "key")} that were searched. Use a longer text or a prefix.`;
     await fill(keys, signal);
   } catch (error) {
     if (isAbort(error)) {
+      if (listing.signal !== signal) return; // another list or search has begun
+      refresh = before;
       byId("keys-problem").replaceChildren();
       note.textContent = `Stopped after ${counted(seen, "key")}. The list is unchanged.`;
     } else fail(error);
@@ -257,6 +274,7 @@ async function search() {
 
 /** Deletes the keys that are selected, after a question. */
 async function deleteSelected() {
+  const { store } = session;
   const keys = [...selected];
   const listed = keys.slice(0, 10).map((key) => el("li", {}, keyText(key)));
   const curl = el("div", {});
@@ -264,8 +282,8 @@ async function deleteSelected() {
   const yes = await ask({
     title: `Delete ${counted(keys.length, "key")}?`,
     text: [
-      el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${session.store}. There is no way back.`),
-      el("ul", { class: "sample" }, ...listed),
+      el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${store}. This cannot be undone.`),
+      el("ul", { class: "sample", tabIndex: 0, "aria-label": "Keys" }, ...listed),
       keys.length > listed.length ? el("p", { class: "note" }, `and ${(keys.length - listed.length).toLocaleString("en")} more`) : "",
       curl,
     ],
@@ -275,16 +293,18 @@ async function deleteSelected() {
   });
   if (!yes) return;
   try {
-    await deleteMany(keys);
+    await deleteMany(keys, store);
     selected.clear();
     say(`Deleted ${counted(keys.length, "key")}.`);
-    await afterDelete(keys);
+    const open = openKey();
+    if (open !== null && keys.includes(open)) await closeValue();
+    tellDeleted(keys);
   } catch (error) {
     if (error instanceof ProblemError && error.problem.failed) {
       // What was deleted is no longer selected, so that the rest can be deleted with one more click.
       const left = new Set([...error.problem.failed.map((each) => each.key), ...(error.problem.not_attempted ?? [])]);
       for (const key of keys) if (!left.has(key)) selected.delete(key);
-      await list(page.path);
+      await refresh();
     }
     byId("keys-problem").replaceChildren(errorBox(error));
     showSelection();
@@ -298,13 +318,14 @@ function showDelete() {
 
 /** Deletes all keys with the prefix that is typed, after a question that names their number. */
 async function deleteByPrefix() {
+  const { store } = session;
   const wanted = prefix.value;
   const note = byId("keys-note");
   const before = note.textContent;
   note.textContent = "Counting the keys…";
   byId("keys-problem").replaceChildren();
   try {
-    const count = await deletePrefix(wanted, true);
+    const count = await deletePrefix(wanted, true, store);
     note.textContent = before;
     if (!count) return say(wanted ? "No key starts with this prefix." : "The store has no keys.");
     const curl = el("div", {});
@@ -312,17 +333,18 @@ async function deleteByPrefix() {
     const what = wanted ? el("p", {}, "All keys that start with ", keyText(wanted)) : el("p", {}, el("strong", {}, "All keys of the store. "), "No prefix is given.");
     const yes = await ask({
       title: `Delete ${counted(count, "key")}?`,
-      text: [what, el("p", {}, `${count === 1 ? "It is" : "They are"} deleted from the store ${session.store}. There is no way back.`), curl],
+      text: [what, el("p", {}, `${count === 1 ? "It is" : "They are"} deleted from the store ${store}. This cannot be undone.`), curl],
       yes: `Delete ${counted(count, "key")}`,
       danger: true,
       count,
     });
     if (!yes) return undefined;
     note.textContent = "Deleting…";
-    const deleted = await deletePrefix(wanted, false);
+    const deleted = await deletePrefix(wanted, false, store);
     say(`Deleted ${counted(deleted, "key")}.`);
-    selected.clear();
-    return await afterDelete(null);
+    for (const key of [...selected]) if (key.startsWith(wanted)) selected.delete(key);
+    if (openKey()?.startsWith(wanted)) await closeValue();
+    await refresh();
   } catch (error) {
     note.textContent = before;
     byId("keys-problem").replaceChildren(errorBox(error));
@@ -330,20 +352,12 @@ async function deleteByPrefix() {
   return undefined;
 }
 
-/** @param {string[] | null} keys The keys that were deleted; null for many. */
-async function afterDelete(keys) {
-  await closeValue();
-  if (keys) tellChanged(keys);
-  else await list();
-}
-
-/** Opens the selected pairs in the table of Write. */
+/** Opens the selected pairs in the table of Write, with the values that they have now. */
 async function editSelected() {
   try {
     const pairs = [];
     for await (const pair of readMany([...selected])) pairs.push(pair);
-    addRows(pairs);
-    go("write");
+    if (await go("write")) addRows(pairs);
   } catch (error) {
     byId("keys-problem").replaceChildren(errorBox(error));
   }
@@ -351,19 +365,19 @@ async function editSelected() {
 
 byId("keys-form").onsubmit = (event) => {
   event.preventDefault();
-  list();
+  listTyped();
 };
-size.onchange = () => list();
+size.onchange = () => list([null]);
 prefix.oninput = showDelete;
 filter.oninput = () => {
-  if (page.searched !== null && !filter.value) list();
-  else if (page.searched === null) showPage();
+  if (page.search === null) showPage();
+  else if (!filter.value) list([null]);
 };
 filter.onkeydown = (event) => {
-  if (event.key === "Enter" && filter.value) search();
+  if (event.key === "Enter" && filter.value) search(filter.value);
 };
-byId("search-all").onclick = search;
-byId("page-first").onclick = () => list();
+byId("search-all").onclick = () => search(filter.value);
+byId("page-first").onclick = () => list([null]);
 byId("page-back").onclick = () => list(page.path.slice(0, -1));
 byId("page-next").onclick = () => list([...page.path, page.next]);
 byId("delete-prefix").onclick = deleteByPrefix;
@@ -384,24 +398,33 @@ all.onchange = () => {
   showSelection();
 };
 arrows(body);
-addEventListener("keydown", (event) => {
+addEventListener("keydown", async (event) => {
   const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");
   if (event.key !== "/" || typing || document.querySelector("dialog[open]")) return;
   event.preventDefault();
-  go("keys");
-  filter.focus();
+  if (await go("keys")) filter.focus();
 });
 values.addEventListener("changed", (event) => {
   const keys = /** @type {CustomEvent<string[]>} */ (event).detail;
-  if (page.searched === null) list(page.path);
+  if (page.search === null) refresh();
   else fill(keys.filter((key) => rows.has(key)), begun()).catch(fail);
 });
-access.addEventListener("changed", async () => {
-  selected.clear();
-  await closeValue();
-  page.keys = [];
-  list();
+values.addEventListener("deleted", (event) => {
+  if (page.search === null) return refresh();
+  const gone = new Set(/** @type {CustomEvent<string[]>} */ (event).detail);
+  const left = page.keys.filter((key) => !gone.has(key));
+  page.search.found -= page.keys.length - left.length;
+  page.search.seen -= page.keys.length - left.length;
+  page.keys = left;
+  return showPage();
 });
+access.addEventListener("store", () => {
+  selected.clear();
+  page.keys = [];
+  filter.value = "";
+  listTyped();
+});
+access.addEventListener("again", () => refresh());
 connection.addEventListener("back", () => {
-  if (!page.keys.length) list(page.path);
+  if (!page.keys.length) refresh();
 });

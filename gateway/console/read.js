@@ -1,5 +1,6 @@
 // Reads many keys that are pasted.
 
+import { access } from "./access.js";
 import { readMany } from "./api.js";
 import { Value } from "./bytes.js";
 import { showCurl } from "./curl.js";
@@ -55,6 +56,17 @@ export function keysOf(text, how) {
 /** @type {AbortController | null} */
 let reading = null;
 
+/** Opens pairs in the table of Write, with the values that they have now. @param {string[]} keys */
+async function editFound(keys) {
+  try {
+    const pairs = [];
+    for await (const pair of readMany(keys)) pairs.push(pair);
+    if (await go("write")) addRows(pairs);
+  } catch (error) {
+    byId("read-result").prepend(errorBox(error));
+  }
+}
+
 byId("read-form").onsubmit = async (event) => {
   event.preventDefault();
   const note = byId("read-note");
@@ -108,14 +120,18 @@ byId("read-form").onsubmit = async (event) => {
   const keep = () => download(new Blob(present.map((pair) => JSON.stringify(pair) + "\n")), "pairs.ndjson");
   result.append(
     el("div", { class: "bar" },
-      el("button", { type: "button", disabled: !present.length || pairs.length < read, onclick: keep }, "Download those found"),
-      el("button", { type: "button", disabled: present.length === 0 || present.length > MOST_SHOWN, onclick: () => {
-        addRows(present);
-        go("write");
-      } }, "Edit in the table")),
+      el("button", { type: "button", disabled: !present.length || pairs.length < read, onclick: keep }, "Download the pairs found"),
+      el("button", { type: "button", disabled: present.length === 0 || present.length > MOST_SHOWN, onclick: () => editFound(present.map((pair) => pair.key)) }, "Edit in the table")),
     el("table", { class: "keys" }, el("caption", { class: "hidden" }, "Keys that were read"),
       el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Key"), el("th", { scope: "col", class: "preview" }, "Value"), el("th", { scope: "col", class: "size" }, "Size"))), body),
     pairs.length > MOST_SHOWN ? el("p", { class: "note" }, `The first ${counted(MOST_SHOWN, "key")} are shown.`) : "",
   );
   return undefined;
 };
+access.addEventListener("store", () => {
+  reading?.abort();
+  reading = null;
+  byId("read-note").textContent = "";
+  byId("read-result").replaceChildren(); // it is of another store
+  byId("read-curl").replaceChildren();
+});

@@ -1,10 +1,11 @@
 // One value: shown as text, JSON or hex, copied, downloaded, edited and deleted.
 
-import { deleteMany, readOne, session, setMany } from "./api.js";
-import { ask, mayDiscard, setUnsaved } from "./ask.js";
+import { deleteMany, readOne, session } from "./api.js";
+import { ask, mayDiscard } from "./ask.js";
 import { Value, hexDump, sizeText } from "./bytes.js";
 import { showCurl } from "./curl.js";
 import { byId, copy, el, keyText, say } from "./dom.js";
+import { edit } from "./edit.js";
 import { indentJson } from "./json_text.js";
 import { errorBox } from "./problems.js";
 import { download, fileName } from "./save.js";
@@ -20,16 +21,26 @@ const INDENTED_AT_MOST = 4_000_000;
 
 /** @typedef {"Text" | "JSON" | "Hex"} View */
 
-/** Is told of keys whose values have changed: "changed", with the pairs of the keys. */
+/** Tells of "changed" and "deleted", with the keys. */
 export const values = new EventTarget();
 
-/** @param {string[]} keys */
+/** @param {string[]} keys Keys that have other values now. */
 export function tellChanged(keys) {
   values.dispatchEvent(new CustomEvent("changed", { detail: keys }));
 }
 
-/** @type {{ key: string, value: Value | null, opener: Element | null } | null} */
+/** @param {string[]} keys */
+export function tellDeleted(keys) {
+  values.dispatchEvent(new CustomEvent("deleted", { detail: keys }));
+}
+
+/** @type {{ store: string, key: string, value: Value | null, opener: Element | null } | null} */
 let shown = null;
+
+/** The key whose value is shown; null for none. */
+export function openKey() {
+  return shown?.key ?? null;
+}
 
 /** Marks the row whose value is shown. @param {Element | null} button */
 function mark(button) {
@@ -41,7 +52,7 @@ function mark(button) {
 export async function openValue(key) {
   if (!(await mayDiscard("value"))) return;
   const opener = byId("value").contains(document.activeElement) ? shown?.opener ?? null : document.activeElement;
-  shown = { key, value: null, opener };
+  const mine = (shown = { store: session.store, key, value: /** @type {Value | null} */ (null), opener });
   mark(opener);
   byId("value").hidden = false;
   document.body.classList.add("value-open");
@@ -50,12 +61,10 @@ export async function openValue(key) {
   byId("value-body").replaceChildren();
   byId("value-key").focus();
   try {
-    const value = Value.of(await readOne(key));
-    if (shown?.key !== key) return;
-    shown.value = value;
-    showValue();
+    mine.value = Value.of(await readOne(key));
+    if (shown === mine) showValue();
   } catch (error) {
-    if (shown?.key !== key) return;
+    if (shown !== mine) return;
     byId("value-about").textContent = "";
     byId("value-body").replaceChildren(errorBox(error, el("button", { type: "button", onclick: () => openValue(key) }, "Read again")));
   }
@@ -84,7 +93,7 @@ function showValue(view) {
   const body = byId("value-body");
   if (value === null) {
     byId("value-about").textContent = "This key is not in the store.";
-    body.replaceChildren(el("div", { class: "bar" }, el("button", { type: "button", onclick: edit }, "Add it")));
+    body.replaceChildren(el("div", { class: "bar" }, el("button", { type: "button", onclick: startEdit }, "Add it")));
     return;
   }
   byId("value-about").textContent = `${sizeText(value.size)}, ${value.text === null ? "not UTF-8" : "UTF-8 text"}`;
@@ -98,7 +107,7 @@ function showValue(view) {
       el("button", { type: "button", onclick: () => copyAs(value, chosen) }, "Copy"),
       el("button", { type: "button", onclick: () => download(new Blob([/** @type {BlobPart} */ (value.bytes)]), fileName(key, value.text === null ? ".bin" : ".txt")) }, "Download")),
     output,
-    el("div", { class: "bar" }, el("button", { type: "button", class: "primary", onclick: edit }, "Edit"),
+    el("div", { class: "bar" }, el("button", { type: "button", class: "primary", onclick: startEdit }, "Edit"),
       el("span", { class: "grow" }),
       el("button", { type: "button", class: "danger", onclick: remove }, "Delete…")),
     el("div", { id: "value-problem" }),
@@ -167,99 +176,35 @@ function copyAs(value, view) {
 }
 
 /** Shows the editor instead of the value. */
-function edit() {
+function startEdit() {
   if (!shown) return;
-  const { key } = shown;
-  const value = shown.value ?? new Value("", null);
-  /** @type {import("./bytes.js").Format} */
-  let format = value.fitsTextField ? "text" : "hex";
-  const before = value.as(format);
-  const area = el("textarea", { rows: 14, spellcheck: false, value: before, "aria-label": "New value", "aria-describedby": "edit-note" });
-  const note = el("p", { id: "edit-note", class: "note", role: "status" },
-    !value.fitsTextField && value.text !== null ? "The text has characters that a text field would change, so it is edited as hex." : "");
-  const choice = el("select", {}, ...["text", "hex", "base64"].map((each) => el("option", { selected: each === format }, each)));
-  const typed = () => Value.typed(area.value, format);
-  const changed = () => {
-    setUnsaved("value", "The new value of this key is not written yet.");
-    note.textContent = "";
-    lines();
+  const mine = shown;
+  const back = () => {
+    if (shown !== mine) return;
+    showValue();
+    byId("value-key").focus();
   };
-  const lines = () => {
-    try {
-      showCurl(holder, [["Write this value", { path: "/set-many", json: { pairs: [typed().pair(key)] } }]]);
-    } catch {
-      holder.replaceChildren();
-    }
-  };
-  choice.onchange = () => {
-    try {
-      const current = typed();
-      if (choice.value === "text" && !current.fitsTextField) throw new Error("A text field would change these bytes. Keep hex or base64.");
-      format = choice.value;
-      area.value = current.as(format);
-      note.textContent = "";
-    } catch (error) {
-      choice.value = format;
-      note.textContent = error instanceof Error ? error.message : String(error);
-    }
-  };
-  area.oninput = changed;
-  const holder = el("div", {});
-  const problem = el("div", {});
-  const save = el("button", { class: "primary" }, "Write");
-  const form = el("form", { onsubmit: async (/** @type {Event} */ event) => {
-    event.preventDefault();
-    let next;
-    try {
-      next = typed();
-    } catch (error) {
-      note.textContent = error instanceof Error ? error.message : String(error);
-      return area.focus();
-    }
-    save.disabled = true;
-    try {
-      await setMany([next.pair(key)], session.store);
-      setUnsaved("value", null);
-      if (shown?.key === key) {
-        shown.value = next;
-        showValue();
-        byId("value-key").focus();
-      }
-      tellChanged([key]);
+  edit(byId("value-body"), mine, {
+    written: (value) => {
+      mine.value = value;
+      back();
+      tellChanged([mine.key]);
       say("Written.");
-    } catch (error) {
-      problem.replaceChildren(errorBox(error));
-    } finally {
-      save.disabled = false;
-    }
-    return undefined;
-  } },
-    el("label", { class: "field" }, el("span", {}, "Edited as"), choice),
-    el("label", { class: "field" }, el("span", {}, "New value"), area),
-    note,
-    el("div", { class: "bar" }, save,
-      el("button", { type: "button", onclick: async () => {
-        if (area.value === before) setUnsaved("value", null);
-        if (!(await mayDiscard("value"))) return;
-        showValue();
-        byId("value-key").focus();
-      } }, "Cancel")),
-    problem, holder);
-  byId("value-body").replaceChildren(form);
-  lines();
-  area.focus();
+    },
+    cancelled: back,
+  });
 }
 
 async function remove() {
   if (!shown) return;
-  const { key } = shown;
-  const yes = await ask({ title: "Delete 1 key?", text: [el("p", {}, keyText(key)), el("p", {}, `It is deleted from the store ${session.store}. There is no way back.`)], yes: "Delete 1 key", danger: true });
+  const { key, store } = shown;
+  const yes = await ask({ title: "Delete 1 key?", text: [el("p", {}, keyText(key)), el("p", {}, `It is deleted from the store ${store}. This cannot be undone.`)], yes: "Delete 1 key", danger: true });
   if (!yes) return;
   try {
-    await deleteMany([key]);
+    await deleteMany([key], store);
     say("Deleted 1 key.");
     await closeValue();
-    tellChanged([key]);
+    tellDeleted([key]);
   } catch (error) {
     byId("value-problem").replaceChildren(errorBox(error));
   }

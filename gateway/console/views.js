@@ -1,6 +1,7 @@
 // The tasks of the page, of which one is shown.
 
 import { byId } from "./dom.js";
+import { closeValue } from "./value.js";
 
 /** @typedef {"keys" | "read" | "write" | "import" | "export"} Task */
 
@@ -10,9 +11,14 @@ const TASKS = ["keys", "read", "write", "import", "export"];
 /** Tells of "shown", with the task, when another task is shown. */
 export const tasks = new EventTarget();
 
-/** Shows a task, and moves the focus to its title. @param {Task} task */
-export function go(task) {
+/**
+ * Shows a task, and moves the focus to its title. An edited value that is open is closed, after a question.
+ * @param {Task} task
+ * @returns {Promise<boolean>} Whether the task is shown.
+ */
+export async function go(task) {
   const other = byId(`view-${task}`).hidden;
+  if (other && !(await closeValue(false))) return false;
   for (const each of TASKS) {
     byId(`view-${each}`).hidden = each !== task;
     const button = document.querySelector(`nav [data-view=${each}]`);
@@ -21,6 +27,7 @@ export function go(task) {
   }
   if (other) tasks.dispatchEvent(new CustomEvent("shown", { detail: task }));
   byId(`${task}-title`).focus();
+  return true;
 }
 
 for (const button of document.querySelectorAll("nav [data-view]")) {

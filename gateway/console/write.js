@@ -4,38 +4,35 @@ import { access } from "./access.js";
 import { ProblemError, session, setMany } from "./api.js";
 import { mayDiscard, setUnsaved } from "./ask.js";
 import { Value } from "./bytes.js";
-import { showCurl } from "./curl.js";
+import { showCurl, writeLine } from "./curl.js";
 import { byId, counted, el, keyText, say } from "./dom.js";
+import { ValueField } from "./field.js";
 import { errorBox } from "./problems.js";
 import { tellChanged } from "./value.js";
 import { tasks } from "./views.js";
 
 /** @typedef {import("./bytes.js").Pair} Pair */
-/** @typedef {import("./bytes.js").Format} Format */
 
 /** A row of the table. A key that came from the store cannot be changed; its value can. */
 class Row {
-  /** @param {Pair | null} pair The pair that is edited; null for an empty row. */
-  constructor(pair) {
-    const value = pair ? Value.of(pair) ?? new Value("", null) : new Value("", null);
+  /** @param {Pair | null} pair The pair that is edited; null for an empty row. @param {boolean} stored Whether the store has the pair. */
+  constructor(pair, stored) {
+    const value = (pair && Value.of(pair)) ?? new Value("", null);
     /** @type {string | null} */
     this.fixed = pair ? pair.key : null;
-    /** @type {Format} */
-    this.format = value.fitsTextField ? "text" : "hex";
+    this.written = stored;
     this.input = el("input", { "aria-label": "Key", placeholder: "Key", spellcheck: false, autocomplete: "off", autocapitalize: "off", oninput: changed, onpaste: pasted });
-    this.area = el("textarea", { rows: 1, "aria-label": "Value", placeholder: "Value", spellcheck: false, value: value.as(this.format), oninput: () => {
+    this.field = new ValueField(value, { rows: 1, label: "Value", onchange: () => {
       this.grow();
       changed();
     } });
-    this.choice = el("select", { "aria-label": "Format of the value", onchange: () => this.convert() },
-      ...["text", "hex", "base64"].map((each) => el("option", { selected: each === this.format }, each)));
     this.state = el("span", { class: "note" });
-    const key = this.fixed === null ? this.input : keyText(this.fixed);
     const remove = el("button", { type: "button", "aria-label": "Remove this row", onclick: () => this.remove() }, "✕");
-    this.element = el("tr", {}, el("td", { class: "fixed" }, key), el("td", {}, this.area), el("td", { class: "format" }, this.choice),
+    const { area, held, note, choice, pick, input } = this.field;
+    this.element = el("tr", {}, el("td", { class: "fixed" }, this.fixed === null ? this.input : keyText(this.fixed)),
+      el("td", {}, area, held, note), el("td", { class: "format" }, choice, pick, input),
       el("td", { class: "state" }, this.state, remove));
-    this.written = pair !== null;
-    this.before = this.area.value;
+    this.grow();
   }
 
   get key() {
@@ -43,36 +40,25 @@ class Row {
   }
 
   get isEmpty() {
-    return this.key === "" && this.fixed === null && this.area.value === "";
+    return this.fixed === null && this.key === "" && this.field.isEmpty;
   }
 
   get isChanged() {
-    return !this.isEmpty && (!this.written || this.area.value !== this.before);
+    return !this.isEmpty && (!this.written || this.field.isChanged);
   }
 
   /** @returns {Pair} @throws {Error} The value is not of its format. */
   pair() {
-    return Value.typed(this.area.value, this.format).pair(this.key);
+    return this.field.value().pair(this.key);
+  }
+
+  /** The pair as a curl line has it: a file by its name. @returns {import("./curl.js").Item} */
+  item() {
+    return this.field.file ? { key: this.key, file: this.field.file.name } : this.pair();
   }
 
   grow() {
-    this.area.rows = Math.min(12, this.area.value.split("\n", 12).length);
-  }
-
-  convert() {
-    try {
-      const value = Value.typed(this.area.value, this.format);
-      if (this.choice.value === "text" && !value.fitsTextField) throw new Error("Text would change these bytes.");
-      const changedBefore = this.isChanged;
-      this.format = this.choice.value;
-      this.area.value = value.as(this.format);
-      if (!changedBefore) this.before = this.area.value;
-      this.state.textContent = "";
-    } catch (error) {
-      this.choice.value = this.format;
-      this.state.textContent = error instanceof Error ? error.message : String(error);
-    }
-    changed();
+    this.field.area.rows = Math.min(12, this.field.area.value.split("\n", 12).length);
   }
 
   /** @param {string} text @param {"applied" | "failed" | "left"} how */
@@ -86,7 +72,14 @@ class Row {
       this.element.cells[0].replaceChildren(keyText(written));
     }
     this.written = true;
-    this.before = this.area.value;
+    this.field.settle();
+  }
+
+  /** Of another store nothing is known: the pair of this row is new there. */
+  forget() {
+    this.written = false;
+    this.state.textContent = "";
+    this.element.className = "";
   }
 
   async remove() {
@@ -97,10 +90,9 @@ class Row {
       if (!discard) return;
     }
     const index = rowsToWrite.indexOf(this);
-    rowsToWrite.splice(index, 1);
-    this.element.remove();
+    drop([this]);
     if (!rowsToWrite.length) add(null);
-    (rowsToWrite[Math.min(index, rowsToWrite.length - 1)]).area.focus();
+    rowsToWrite[Math.min(index, rowsToWrite.length - 1)].field.area.focus();
     changed();
   }
 }
@@ -108,28 +100,36 @@ class Row {
 /** @type {Row[]} */
 const rowsToWrite = [];
 
-/** @param {Pair | null} pair */
-function add(pair) {
-  const row = new Row(pair);
+/** @param {Pair | null} pair @param {boolean} [stored] Whether the store has the pair. */
+function add(pair, stored = false) {
+  const row = new Row(pair, stored);
   rowsToWrite.push(row);
   byId("write-body").append(row.element);
-  row.grow();
   return row;
 }
 
-/** Adds pairs of the store to the table, to be edited. @param {Pair[]} pairs */
-export function addRows(pairs) {
-  removeEmpty();
-  const before = new Set(rowsToWrite.map((row) => row.key));
-  for (const pair of pairs) if (!before.has(pair.key)) add(pair);
-  changed();
-}
-
-function removeEmpty() {
-  for (const row of rowsToWrite.filter((each) => each.isEmpty)) {
+/** Takes rows out of the table. @param {Row[]} those */
+function drop(those) {
+  for (const row of those) {
     row.element.remove();
     rowsToWrite.splice(rowsToWrite.indexOf(row), 1);
   }
+}
+
+/**
+ * Adds pairs of the store to the table, to be edited. A row with the same key that is not edited is replaced.
+ * @param {Pair[]} pairs As they have just been read. One without a value is gone, and is left out.
+ */
+export function addRows(pairs) {
+  const present = pairs.filter((pair) => pair.value !== null);
+  const keys = new Set(present.map((pair) => pair.key));
+  drop(rowsToWrite.filter((row) => row.isEmpty || (keys.has(row.key) && !row.isChanged)));
+  const edited = new Set(rowsToWrite.map((row) => row.key));
+  for (const pair of present) if (!edited.has(pair.key)) add(pair, true);
+  if (!rowsToWrite.length) add(null);
+  const gone = pairs.length - present.length;
+  byId("write-note").textContent = gone ? `${counted(gone, "key is", "keys are")} no longer in the store.` : "";
+  changed();
 }
 
 /** Takes rows of a spreadsheet, or NDJSON, that are pasted into a key. @param {ClipboardEvent} event */
@@ -152,8 +152,8 @@ function pasted(event) {
     });
   }
   event.preventDefault();
-  removeEmpty();
-  for (const pair of pairs) add(pair).written = false;
+  drop(rowsToWrite.filter((row) => row.isEmpty));
+  for (const pair of pairs) add(pair);
   changed();
   say(`${counted(pairs.length, "row")} pasted.`);
 }
@@ -168,13 +168,14 @@ function changed() {
   const badge = byId("write-count");
   badge.hidden = !waiting.length;
   badge.replaceChildren(waiting.length.toLocaleString("en"), el("span", { class: "hidden" }, " not written"));
-  let pairs = null;
+  /** @type {import("./curl.js").Item[]} */
+  let items = [];
   try {
-    pairs = waiting.map((row) => row.pair());
+    items = waiting.map((row) => row.item());
   } catch {
     // A value is not of its format yet.
   }
-  if (pairs?.length) showCurl("write-curl", [["Write these pairs", { path: "/set-many", json: { pairs } }]]);
+  if (items.length) showCurl("write-curl", [["Write these pairs", writeLine(items)]]);
   else byId("write-curl").replaceChildren();
 }
 
@@ -192,7 +193,7 @@ function checkedPairs(waiting) {
       row.pair();
     } catch (error) {
       note.textContent = `${error instanceof Error ? error.message : error}`;
-      (row.fixed === null && row.key === "" ? row.input : row.area).focus();
+      (row.fixed === null && row.key === "" ? row.input : row.field.area).focus();
       return null;
     }
   }
@@ -200,41 +201,65 @@ function checkedPairs(waiting) {
   return waiting.map((row) => row.pair());
 }
 
-byId("write-form").onsubmit = async (event) => {
-  event.preventDefault();
+/**
+ * Marks the rows of a write that failed in part.
+ * @param {Row[]} waiting In the order in which they were sent.
+ * @param {import("./api.js").Problem} problem
+ * @returns {string[]} The keys that were written.
+ */
+function markPartly(waiting, problem) {
+  if (!problem.applied) return []; // nothing was written
+  const failed = new Set((problem.failed ?? []).map((each) => each.key));
+  const left = new Set(problem.not_attempted ?? []);
+  const line = problem.resume_line ?? problem.line ?? Infinity; // of NDJSON, in which each row is a line
+  const written = [];
+  for (const [index, row] of waiting.entries()) {
+    if (failed.has(row.key)) row.mark("failed", "failed");
+    else if (left.has(row.key) || index + 1 >= line) row.mark("not written", "left");
+    else {
+      row.mark("written", "applied");
+      written.push(row.key);
+    }
+  }
+  return written;
+}
+
+async function write() {
+  const { store } = session;
+  await Promise.all(rowsToWrite.map((row) => row.field.ready));
   const waiting = rowsToWrite.filter((row) => row.isChanged);
   const pairs = checkedPairs(waiting);
   if (!pairs?.length) return;
-  const save = /** @type {HTMLButtonElement} */ (byId("write-save"));
-  save.disabled = true;
+  const note = byId("write-note");
   byId("write-problem").replaceChildren();
-  byId("write-note").textContent = "Writing…";
+  note.textContent = "Writing…";
   try {
-    await setMany(pairs, session.store);
+    await setMany(pairs, store);
     for (const row of waiting) row.mark("written", "applied");
-    byId("write-note").textContent = `${counted(pairs.length, "pair")} written to ${session.store}.`;
+    note.textContent = `${counted(pairs.length, "pair")} written to ${store}.`;
     say(`${counted(pairs.length, "pair")} written.`);
     tellChanged(pairs.map((pair) => pair.key));
   } catch (error) {
-    byId("write-note").textContent = "";
+    note.textContent = "";
     byId("write-problem").replaceChildren(errorBox(error));
-    if (error instanceof ProblemError && error.problem.failed && error.problem.applied !== undefined) {
-      const failed = new Map(error.problem.failed.map((each) => [each.key, each.reason]));
-      const left = new Set(error.problem.not_attempted ?? []);
-      for (const row of waiting) {
-        if (failed.has(row.key)) row.mark("failed", "failed");
-        else if (left.has(row.key)) row.mark("not attempted", "left");
-        else row.mark("written", "applied");
-      }
-      tellChanged(waiting.filter((row) => !row.isChanged).map((row) => row.key));
-    }
+    const written = error instanceof ProblemError ? markPartly(waiting, error.problem) : [];
+    if (written.length) tellChanged(written);
   }
+}
+
+byId("write-form").onsubmit = async (event) => {
+  event.preventDefault();
+  const focused = document.activeElement;
+  byId("write-form").inert = true; // what would be typed now would be taken for written
+  await write();
+  byId("write-form").inert = false;
   changed();
+  if (document.activeElement === document.body && focused instanceof HTMLElement) focused.focus();
 };
 byId("write-add").onclick = () => add(null).input.focus();
 byId("write-discard").onclick = async () => {
   if (!(await mayDiscard("write"))) return;
-  for (const row of rowsToWrite.splice(0)) row.element.remove();
+  drop([...rowsToWrite]);
   add(null).input.focus();
   byId("write-problem").replaceChildren();
   byId("write-note").textContent = "";
@@ -243,6 +268,14 @@ byId("write-discard").onclick = async () => {
 tasks.addEventListener("shown", (event) => {
   if (/** @type {CustomEvent} */ (event).detail === "write") changed();
 });
-access.addEventListener("changed", changed);
+access.addEventListener("again", changed);
+access.addEventListener("store", () => {
+  drop(rowsToWrite.filter((row) => !row.isChanged)); // they show another store
+  for (const row of rowsToWrite) row.forget();
+  if (!rowsToWrite.length) add(null);
+  byId("write-problem").replaceChildren();
+  byId("write-note").textContent = "";
+  changed();
+});
 add(null);
 changed();

@@ -65,6 +65,17 @@ def test_a_delete_with_a_body_deletes_nothing_and_says_so(
     assert curl("-X", "DELETE", to="?key=a") == {"keys": 1}
 
 
+def test_curl_that_sends_put_is_told_to_send_post(client: httpx.Client, curl: Curl, tmp_path: Path) -> None:
+    file = tmp_path / "a.ndjson"
+    file.write_text(LINE)
+    upload = ["-H", f"content-type: {NDJSON}", "-T", str(file)]
+    answer = curl(*upload, to="/set-many")
+    assert (answer["status"], answer["type"]) == (405, "/problems/method-not-allowed")
+    assert str(answer["detail"]).endswith("It has: POST. curl -T sends PUT: add -X POST.")
+    assert curl("-X", "POST", *upload, to="/set-many") == {"pairs": 1}
+    assert "curl" not in client.put("/default").json()["detail"]  # this path has no POST
+
+
 def test_a_delete_with_a_chunked_body_deletes_nothing(client: httpx.Client, server: Server) -> None:
     set_many(client, {"a": b"1"})
     request = head("DELETE", "/v1/default?key=a", "transfer-encoding: chunked") + b"1\r\nx\r\n0\r\n\r\n"

@@ -179,6 +179,19 @@ def key(page: Page, name: str) -> Any:
     return page.locator("#keys-body").get_by_role("button", name=name, exact=True)
 
 
+PASTE = """text => {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData("text/plain", text);
+  const key = document.querySelector("#write-body [aria-label=Key]");
+  key.dispatchEvent(new ClipboardEvent("paste", {clipboardData, cancelable: true}));
+}"""
+
+
+def paste_pairs(page: Page, text: str) -> None:
+    """Pastes lines into the first key of the table of Write."""
+    page.evaluate(PASTE, text)
+
+
 def exported(page: Page, tmp_path: Path) -> bytes:
     """The file that an export gives, as a download: a picker cannot be driven by a test."""
     with page.expect_download() as download:

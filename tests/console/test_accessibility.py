@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.console.conftest import PAGE_HOST, Store, key, opened, task, violations
+from tests.console.conftest import PAGE_HOST, Store, key, opened, paste_pairs, task, violations
 from tests.servers import serving
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
@@ -55,7 +55,7 @@ def test_an_empty_store_and_the_questions(browser: Browser, store: Store, scheme
         task(page, "write")
         page.get_by_label("Key", exact=True).fill("a")
         page.click("#write-discard")
-        expect(page.get_by_role("dialog", name="Discard what is not written?")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Discard unsaved changes?")).to_be_visible()
         assert violations(page) == [], "discard"
 
 
@@ -144,43 +144,96 @@ OUTSIDE = """() => [...document.querySelectorAll("a,button,input,select,textarea
     return left < 0 || right > innerWidth || (each.matches("button, summary") && height < 24);
   }).map(each => each.outerHTML)
 """
-"""The controls that a phone shows only in part, and those that are too small for a finger (WCAG 2.5.8)."""
+"""The controls that are shown only in part, and those that are too small for a finger (WCAG 2.5.8)."""
+
+SCREENS: dict[str, dict[str, Any]] = {
+    "desk": {"viewport": {"width": 1280, "height": 800}},
+    "zoomed to 200 %": {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2},
+    "phone": PHONE,
+    "320 px": {"viewport": {"width": 320, "height": 568}},
+}
+"""A browser that zooms shows fewer pixels of CSS, each of more pixels of the screen."""
 
 
-def fits(page: Page) -> None:
-    """Fails if the page scrolls to the side, or if a control is outside of it."""
-    assert page.evaluate("innerWidth") == 390
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
-    assert page.evaluate(OUTSIDE) == []
-    assert violations(page) == []
+def check(page: Page, place: str) -> None:
+    """Fails if the page scrolls to the side, if a control is outside, or if axe-core finds a violation."""
+    expect(page.locator("#status:not(:empty)")).to_be_hidden()  # it fades for a second
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("[innerWidth, document.documentElement.scrollWidth]") == [width, width], place
+    assert page.evaluate(OUTSIDE) == [], place
+    assert violations(page) == [], place
 
 
-def test_a_phone_has_all_of_the_page(browser: Browser, store: Store) -> None:
+@light_and_dark
+@pytest.mark.parametrize("screen", SCREENS.values(), ids=SCREENS.keys())
+def test_every_screen_has_all_of_the_page(
+    browser: Browser, refusing: Store, scheme: str, screen: dict[str, Any], tmp_path: Path
+) -> None:
+    """Each list has more than fits, so that it scrolls."""
     long = "a-very-long-key-without-any-space-" * 8
-    store.set({long: "value " * 500, "short": "1"} | {f"k{number:03}": "1" for number in range(150)})
-    with opened(browser, store.url, bypass_csp=True, **PHONE) as page:
+    refusing.clear()
+    refusing.set({long: "value " * 5000, "json": '{"a": [1, 2]}', "bytes": "\0\r\n" * 9000})
+    refusing.set({f"k{number:03}": "1" for number in range(150)})
+    (tmp_path / "value").write_bytes(b"x" * 2_000_000)
+    with opened(browser, refusing.url, bypass_csp=True, color_scheme=scheme, **screen) as page:
         for name in TASKS:
             task(page, name)
             page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
-            fits(page)
+            check(page, name)
+        task(page, "read")
+        page.fill(
+            "#read-keys",
+            "\n".join([long, "json", "bytes", "missing"] + [f"k{number:03}" for number in range(40)]),
+        )
+        page.click("#read-form .primary")
+        expect(page.locator("#read-note")).to_contain_text("1 missing")
+        check(page, "what was read")
+
         task(page, "keys")
-        page.check("[aria-label='Select k000']")
-        fits(page)
+        page.check("#select-page")
+        check(page, "a selection")
         page.click("#delete-selected")
-        fits(page)
+        expect(page.locator("#ask-no")).to_be_focused()
+        page.evaluate("document.querySelectorAll('dialog details').forEach(each => each.open = true)")
+        check(page, "delete what is selected")
         page.click("#ask-no")
         page.click("#delete-prefix")
         expect(page.locator("#ask-count")).to_be_focused()
-        fits(page)
+        check(page, "delete a prefix")
         page.click("#ask-no")
         page.click("#token-open")
-        fits(page)
+        check(page, "the token")
         page.click("#token-cancel")
-        key(page, long).click()
-        for view in "Text", "Hex":
+        page.click("#clear-selected")
+
+        for name, view in (long, "Text"), ("json", "JSON"), ("bytes", "Hex"):
+            key(page, name).click()
             page.get_by_role("button", name=view, exact=True).click()
-            fits(page)
+            check(page, f"a value as {view}")
+            page.click("#value-close")
+        key(page, long).click()
         page.get_by_role("button", name="Edit", exact=True).click()
-        fits(page)
+        check(page, "the editor")
+        page.get_by_label("New value").fill("new")
         page.click("#value-close")
-        expect(page.locator("#value")).to_be_hidden()
+        expect(page.get_by_role("dialog", name="Discard unsaved changes?")).to_be_visible()
+        check(page, "discard")
+        page.click("#ask-no")
+        page.locator("#value input[type=file]").set_input_files(tmp_path / "value")
+        expect(page.locator("#value .held")).to_be_visible()
+        check(page, "the editor with a file")
+        page.locator("#value").get_by_role("button", name="Cancel", exact=True).click()
+        page.click("#ask-yes")
+        page.click("#value-close")
+
+        task(page, "write")
+        paste_pairs(page, "\n".join(f"bad {number}\tvalue" for number in range(40)))
+        page.locator("#write-body input[type=file]").first.set_input_files(tmp_path / "value")
+        check(page, "a table")
+        page.fill("#store", "other")
+        page.keyboard.press("Enter")
+        check(page, "another store")
+        page.click("#ask-no")
+        page.click("#write-save")
+        expect(page.locator("#write-problem .listed")).to_be_visible()
+        check(page, "keys that failed")

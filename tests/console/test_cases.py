@@ -147,7 +147,7 @@ def test_nothing_unsaved_is_thrown_away_without_asking(browser: Browser, store: 
         page.get_by_role("button", name="Edit", exact=True).click()
         page.get_by_label("New value").fill("new")
         key(page, "b").click()
-        expect(page.get_by_role("dialog", name="Discard what is not written?")).to_be_visible()
+        expect(page.get_by_role("dialog", name="Discard unsaved changes?")).to_be_visible()
         page.click("#ask-no")
         expect(page.get_by_label("New value")).to_have_value("new")
         asked: list[str] = []
@@ -178,15 +178,6 @@ def test_another_store_gets_no_value_that_was_edited_for_this_one(browser: Brows
         page.click("#ask-yes")
         expect(page).to_have_title("other · kv-batch")
         expect(page.locator("#value")).to_be_hidden()
-
-
-def test_the_write_button_names_the_store(browser: Browser, store: Store) -> None:
-    with opened(browser, store.url) as page:
-        task(page, "write")
-        page.get_by_label("Key", exact=True).fill("a")
-        page.fill("#store", "other")
-        page.keyboard.press("Enter")
-        expect(page.locator("#write-save")).to_have_text("Write 1 pair to other")
 
 
 def test_a_read_is_stopped_or_replaced_by_the_next(browser: Browser, store: Store) -> None:

@@ -1,15 +1,9 @@
-"""A store that refuses some keys: the console names them. And its curl lines, run in a shell."""
+"""A store that refuses some keys: the console names them. And problems with every member, and of proxies."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.console.conftest import Store, opened, task
@@ -28,62 +22,6 @@ def test_a_partial_failure_names_its_keys(browser: Browser, refusing: Store) -> 
         expect(page.locator("tr.applied")).to_have_count(2)
         expect(page.locator("#write-save")).to_have_text("Write 1 pair to default")
     assert sorted(refusing.pairs()) == ["a", "c"]
-
-
-@pytest.mark.parametrize(
-    "name", ['it\'s "$HOME" `id` \\ !', "two\nlines\ttab\x01", "日本語 🗝️ \u202e", "@file", "-x"]
-)
-def test_the_curl_lines_do_the_same(browser: Browser, refusing: Store, name: str, tmp_path: Path) -> None:
-    if not (shutil.which("curl") and shutil.which("bash")):
-        pytest.skip("no curl or no bash on PATH")
-    refusing.clear()
-    refusing.set({name: "1"})
-    with opened(browser, refusing.url) as page:
-        page.locator("#keys-body button.link").click()
-        expect(page.locator("#value-curl pre").first).to_be_attached()
-        listed, read = page.locator("#keys-curl pre").all_text_contents()[:2]
-        delete = page.locator("#value-curl pre").all_text_contents()[1]
-
-    def run(command: str) -> object:
-        done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True, timeout=60, env=os.environ
-        )
-        return json.loads(done.stdout)
-
-    assert run(listed) == {"keys": [name], "next": None}
-    assert run(read) == {"pairs": [{"key": name, "value": "1"}]}
-    assert run(delete) == {"keys": 1}
-    assert refusing.count() == 0
-
-
-def test_the_curl_lines_of_files_do_the_same(browser: Browser, refusing: Store, tmp_path: Path) -> None:
-    if not (shutil.which("curl") and shutil.which("bash") and shutil.which("jq")):
-        pytest.skip("no curl, bash or jq on PATH")
-    content = b"".join(b'{"key": "%d", "value": "v"}\n' % number for number in range(3))
-    refusing.clear()
-    with opened(browser, refusing.url) as page:
-
-        def run(command: str) -> None:
-            subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, timeout=60)
-
-        task(page, "import")
-        command = page.locator("#import-curl pre")
-        for name, packed in ("it's.ndjson", content), ("-x.ndjson.gz", gzip.compress(content)):
-            (tmp_path / name).write_bytes(packed)
-            page.set_input_files("#import-file", tmp_path / name)
-            for first in 3, 1:
-                page.fill("#import-line", str(first))
-                refusing.clear()
-                run(command.text_content() or "")
-                assert refusing.count() == 4 - first
-        task(page, "export")
-        run(page.locator("#export-curl pre").text_content() or "")
-        assert (tmp_path / "default.ndjson").read_bytes() == content + b'{"end": {"pairs": 3}}\n'
-        task(page, "keys")
-        page.click("#keys-form .primary")
-        page.locator("#keys-body button.link").first.click()
-        run(page.locator("#value-curl pre").first.text_content() or "")
-        assert (tmp_path / "value.txt").read_bytes() == b"v"
 
 
 def test_the_members_of_a_problem_are_shown(browser: Browser, refusing: Store) -> None:

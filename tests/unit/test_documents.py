@@ -1,10 +1,13 @@
-"""Every command of the documents is run by a test, or says why not."""
+"""The documents: tests run their commands, links and pictures exist, and reports are complete."""
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 
 import pytest
+from wasmtime import WasmtimeError
 
 from tests.transcripts import COMMANDS, WHOLE, blocks, run, transcript
 from tools.components import ROOT
@@ -73,3 +76,101 @@ def test_a_transcript_keeps_its_variables_and_is_compared(tmp_path: Path) -> Non
         run(text, tmp_path, {})
     with pytest.raises(AssertionError):
         run("```console\n$ echo error >&2\n```\n", tmp_path, {})
+
+
+_OTHER_HOST = r"(?!https?:|mailto:)"
+_LINK = re.compile(
+    rf"\]\({_OTHER_HOST}([^)\s#]*)(?:#([^)\s]*))?\)"
+    rf'|(?:src|srcset|href)="{_OTHER_HOST}([^"#]*)(?:#([^"]*))?"'
+)
+_HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+
+
+def prose(text: str) -> str:
+    """A document without its fenced blocks and without what is set as code."""
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of the headings of a document, as GitHub makes them."""
+    found: dict[str, int] = {}
+    names = set()
+    for heading in _HEADING.findall(re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)):
+        shown = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        name = re.sub(r"[^\w\- ]", "", shown.lower()).replace(" ", "-")
+        count = found.get(name, 0)
+        found[name] = count + 1
+        names.add(f"{name}-{count}" if count else name)
+    return names
+
+
+def broken(document: Path) -> list[str]:
+    """The links and pictures of a document that lead nowhere."""
+    wrong = []
+    for found in _LINK.finditer(prose(document.read_text())):
+        path, anchor = found[1] or found[3] or "", found[2] or found[4] or ""
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text())):
+            wrong.append(found[0])
+    return wrong
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_each_link_anchor_and_picture_exists(document: str) -> None:
+    assert broken(ROOT / document) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text("# A `b`: c, [d](e)\n\n```sh\n# no heading\n```\n\n## Same\n\n## Same\n")
+    text = (
+        "# Here\n[1](b.md#a-b-c-d) [2](#here) [3](b.md#same-1) `[4](none)` [5](https://example.org/#none)\n"
+    )
+    (tmp_path / "a.md").write_text(text)
+    assert broken(tmp_path / "a.md") == []
+    wrong = ["](b.md#same-2)", "](c.md)", "](#no)", 'src="d.png"', 'srcset="e.png"', "](b.md#no-heading)"]
+    marked = [f"<img {each}>" if each.startswith("s") else f"[x{each}" for each in wrong]
+    (tmp_path / "a.md").write_text(text + " ".join(marked))
+    assert broken(tmp_path / "a.md") == wrong
+
+
+PARTS = ("Reproduction", "Expected", "Seen", "At fault", "Fix")
+"""The parts of a report, in this order. The reproduction may be a block of code above the others."""
+
+
+def reports(text: str) -> list[tuple[str, list[str]]]:
+    """The reports of docs/upstream.md, each with the names of its parts."""
+    found = []
+    for section in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
+        heading, _, body = re.split(r"^## ", section, flags=re.MULTILINE)[0].partition("\n")
+        parts = re.findall(r"^- (\w[\w ]*?):\s", body, flags=re.MULTILINE)
+        if re.match(r"\s*(<!-- .*? -->\s*)?```", body):
+            parts.insert(0, PARTS[0])
+        found.append((heading, parts))
+    return found
+
+
+UPSTREAM = "docs/upstream.md"
+REPORTS = reports((ROOT / UPSTREAM).read_text())
+
+
+@pytest.mark.parametrize(("heading", "parts"), REPORTS, ids=[heading for heading, _ in REPORTS])
+def test_each_report_has_its_five_parts(heading: str, parts: list[str]) -> None:
+    assert tuple(part for part in parts if part in PARTS) == PARTS
+    assert re.search(r" \((tried|seen|read)\b[^)]*\)$", heading), "say how it was found out"
+
+
+def test_the_reports_are_all_found() -> None:
+    assert len(REPORTS) >= 20
+    part = "- Reproduction: a\n- Expected: b\n- Seen: c\n- At fault: d\n- Fix: e\n"
+    assert reports(f"# T\n\n### A (tried)\n\n{part}\n## B\n\n- Expected: none\n") == [("A (tried)", [*PARTS])]
+
+
+def test_what_is_reported_of_wasmtime_is_still_so() -> None:
+    """If this fails, a defect is fixed upstream: remove its report, and what works round it."""
+    slow, shadowed = [block.text for block in blocks((ROOT / UPSTREAM).read_text()) if block.test]
+    started = time.perf_counter()
+    exec(slow, {})
+    assert time.perf_counter() - started > 0.1  # a megabyte
+    with pytest.raises(WasmtimeError, match=re.escape("wasi:random/random@0.2.0#get-random-u64")):
+        exec(shadowed, {})
+    exec(shadowed.replace("random@0.2.0", "random@0.2.12"), {})
