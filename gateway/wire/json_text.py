@@ -100,8 +100,15 @@ def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
     Raises:
         TooMany: the text has more than `most` marks.
     """
-    if text.count(b",") + text.count(b"[") + text.count(b"{") <= min(MAX_DEPTH, most):
-        return False  # the parser creates no more values and levels than that
+    # The parser creates no more values and levels than there are marks. They are counted up to the first kind
+    # of which there are many: to count those takes as long as to outline the text.
+    few = min(MAX_DEPTH, most)
+    for mark in b"{", b"[", b",":
+        few -= text.count(mark)
+        if few < 0:
+            break
+    else:
+        return False
     try:
         brackets = outline(text, most).translate(None, b",")
     except TooMany as error:
@@ -144,7 +151,10 @@ def outline(text: bytes, most: int = sys.maxsize) -> bytes:
             piece = piece.replace(b"\\\\", b"").replace(b'\\"', b"")
         quotes = piece.count(b'"')
         if quotes or not inside:
-            outside = b"".join(piece.translate(None, _NOT_MARKS).split(b'"')[inside::2])
+            # Two quotes side by side can be left out: whether a mark is in a string stays the same. Usually
+            # none is, so then all quotes are gone.
+            marks = piece.translate(None, _NOT_MARKS).replace(b'""', b"")
+            outside = b"".join(marks.split(b'"')[inside::2])
             found.append(outside)
             most -= quotes + len(outside)
             inside ^= quotes & 1
