@@ -101,6 +101,36 @@ def test_a_gateway_that_never_answered_is_not_waited_for() -> None:
     assert gateway.requests == 1
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.RemoteProtocolError("Server disconnected without sending a response."),
+        httpx.ReadError("[Errno 104] Connection reset by peer"),
+    ],
+)
+def test_a_gateway_that_is_killed_before_its_first_answer_is_waited_for(error: Exception) -> None:
+    page = httpx.Response(200, json={"keys": ["a"], "next": None})
+    answers: list[Exception | httpx.Response] = [error, httpx.ConnectError("refused"), page]
+    waits = list[str]()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        given = answers.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    store = Store(
+        "http://gateway.test",
+        transport=httpx.MockTransport(answer),
+        on_wait=lambda lost, _: waits.append(str(lost)),
+    )
+    assert list(store.keys()) == ["a"]
+    reason = str(error).removeprefix("[Errno 104] ").removesuffix(".")
+    assert waits == [
+        f"The connection to http://gateway.test/v1/default was lost: {each}" for each in (reason, "refused")
+    ]
+
+
 def test_a_bad_line_has_its_number_in_the_input() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         lines = request.read().split(b"\n")
