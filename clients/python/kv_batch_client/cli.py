@@ -35,6 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return NO_READER
     except ClientError as error:
         return _report(error, getattr(options, "unit", "line"))
+    except UnicodeEncodeError as error:
+        # Python turns the bytes of an argument that are not UTF-8 into lone surrogates.
+        say(f"{error.object!r} is not UTF-8. Keys, prefixes and names must be")
+        return BAD_INPUT
     except OSError as error:
         say(f"{error.filename or 'The output'}: {error.strerror or error}.")
         return LOCAL_FILE

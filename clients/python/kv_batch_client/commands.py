@@ -180,8 +180,7 @@ def _write_all(store: Store, lines: Iterator[bytes], bar: Bar, unit: str, *, ahe
         return store.write_lines("set-many", lines, on_part=on_part, on_sent=bar.passed, ahead=ahead)
     except KeyboardInterrupt as error:
         far = f"after {unit} {done}. All up to it are applied, and perhaps some after it."
-        first = f"while the first {unit}s were sent. Some may be applied."
-        raise Interrupted(far if done else first) from error
+        raise Interrupted(far if done else "in the first part. Some of it may be applied.") from error
 
 
 def _expect(bar: Bar, store: Store, prefix: str) -> None:

@@ -2,7 +2,7 @@
 
 ClientError
 ├── Unreachable      the gateway was never reached: its name, port, certificate, or a timeout
-├── ConnectionLost   the gateway had answered before, and the connection broke
+├── ConnectionLost   a connection broke, or the gateway had answered before
 ├── GatewayProblem   the gateway answered with an error
 ├── BadInput         the input of the user is not what it should be
 ├── WriteStopped     a write of many lines ended early; its cause is one of the above

@@ -23,7 +23,8 @@ class Connection:
     """The connection to a store. No method sends a request twice.
 
     Attributes:
-        was_reached: Whether the gateway has answered once. An error after that is ConnectionLost.
+        was_reached: Whether the gateway has answered once, or a connection to it broke. Each error from then
+            on is ConnectionLost.
 
     Args:
         url: The URL of the store.
@@ -106,6 +107,7 @@ class Connection:
             raise BadInput(f"{self._url} cannot be requested: {error}") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             what = _reason(error)
+            self.was_reached |= _is_broken(error)
             if self.was_reached:
                 raise ConnectionLost(f"The connection to {self._url} was lost: {what}") from error
             raise Unreachable(
@@ -119,4 +121,9 @@ def _reason(error: Exception) -> str:
         return "it did not answer in time"
     if "WRONG_VERSION_NUMBER" in str(error):
         return "it answers without TLS, so its URL may start with http://"
-    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)).rstrip(".") or type(error).__name__
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether a connection was made, and broke before an answer. What is no gateway would have answered."""
+    return isinstance(error, httpx.ReadError | httpx.WriteError) or "disconnected" in str(error)

@@ -98,7 +98,7 @@ class Bar:
     def waits(self, error: ClientError, seconds: float) -> None:
         """Says that the command waits before it goes on."""
         short = error.title if isinstance(error, GatewayProblem) else error
-        self._console.print(f"{short}. Next try in {seconds:.1f} s.", markup=False, soft_wrap=True)
+        self._console.print(f"kvb: {short}. Next try in {seconds:.1f} s.", markup=False, soft_wrap=True)
 
 
 def _columns(width: int) -> list[ProgressColumn]:

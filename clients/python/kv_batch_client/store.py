@@ -27,7 +27,7 @@ class Store:
     """A store behind a kv-batch gateway. It is a context manager, and not for several threads at once.
 
     Every operation may be repeated safely. It is repeated when the store is busy, and when the connection is
-    lost after the gateway has answered once. All may raise Unreachable, ConnectionLost and GatewayProblem.
+    lost to a gateway that was reached before. All may raise Unreachable, ConnectionLost and GatewayProblem.
 
     Args:
         url: The gateway (`http://host:3000`), or the store itself (`https://host/base/v1/default`).

@@ -8,13 +8,14 @@ This module does no I/O: `send` sends one part. The rules:
     502 or 503 with `applied` alone          its keys in `failed` are collected, and the part is done
     502 or 503 without either, a proxy's     the part is sent again
     the connection is lost                   the part is sent again from its last known line
+    413 of a proxy                           the part is sent again, in smaller pieces
     any other                                the write stops
 
 A part is sent only when the part before it is done, so the last value of a repeated key wins. A key that
 failed is no longer reported when a later line of it was applied.
 
-A part that must be sent again as it was is sent in two halves, since a proxy may end every request that takes
-long. The pieces grow slowly after each success.
+A part that must be sent again as it was is sent in two halves, since a proxy may refuse large bodies, or end
+every request that takes long. The pieces grow slowly after each success.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ def _known_lines(problem: GatewayProblem, part: Part) -> int:
 def _rest(problem: GatewayProblem, part: Part) -> Part | None:
     """The lines to send after a problem; None if all are done. Raises the problem if it is not passing."""
     if not problem.is_passing:
-        if not _was_cut(problem, part):
+        if not (_was_cut(problem, part) or _is_too_large(problem, part)):
             raise problem
         return part
     if problem.resume_line is None:
@@ -159,6 +160,11 @@ def _was_cut(problem: GatewayProblem, part: Part) -> bool:
     if problem.code != "malformed-body":
         return False
     return problem.line is None or problem.line > len(part.lines)
+
+
+def _is_too_large(problem: GatewayProblem, part: Part) -> bool:
+    """Whether a proxy refused the body for its size. The gateway has no limit for it."""
+    return problem.status == 413 and not problem.code and len(part.lines) > 1
 
 
 def _stopped(error: ClientError, part: Part, written: Written) -> WriteStopped:

@@ -95,3 +95,23 @@ def test_a_full_disk_is_told_with_the_file(kvb: Run, tmp_path: Path, to: list[st
     pairs = {f"k{number}": b"v" * 1_000 for number in range(100)}
     code, out, err = kvb(Gateway(pairs), "export", *(each.format(tmp_path) for each in to))
     assert (code, out, err) == (7, "", "kvb: /dev/full: No space left on device.\n")
+
+
+@pytest.mark.parametrize("arguments", [["keys", "--prefix", "a\udcff"], ["keys", "--store", "a\udcff"]])
+def test_an_argument_that_is_not_utf_8_is_told(kvb: Run, arguments: list[str]) -> None:
+    code, out, err = kvb(Gateway(), *arguments)
+    assert (code, out) == (6, "")
+    assert err == "kvb: 'a\\udcff' is not UTF-8. Keys, prefixes and names must be.\n"
+
+
+def test_ctrl_c_in_the_first_part_of_a_copy_is_one_line(kvb: Run) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            raise KeyboardInterrupt
+        return Gateway({"a": b"1"}).handle_request(request)
+
+    code, out, err = kvb(answer, "copy", "http://a.test", "http://b.test")
+    assert (code, out) == (130, "")
+    assert err == (
+        "kvb: Interrupted in the first part. Some of it may be applied. The command may be repeated.\n"
+    )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fake_gateway import Fault, Gateway, Kind
 from kv_batch_client import ClientError, GatewayProblem, Store, Unreachable, WriteStopped
 from kv_batch_client.errors import BadInput, problem_of
-from kv_batch_client.lines import Part, checked, pair_line, parts
+from kv_batch_client.lines import Part, checked, end_line, pair_line, parts
 from kv_batch_client.retry import Retry
 
 KINDS: list[Kind] = ["ok", "cut-before", "cut-after", "busy", "resume", "proxy"]
@@ -99,6 +99,58 @@ def test_a_gateway_that_never_answered_is_not_waited_for() -> None:
         store.set_many([("a", b"1")])
     assert isinstance(caught.value.cause, Unreachable)
     assert gateway.requests == 1
+
+
+def test_a_part_is_sent_in_pieces_with_its_length() -> None:
+    requests = list[httpx.Request]()
+    sent = list[int]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        request.read()
+        requests.append(request)
+        return httpx.Response(200, json={})
+
+    lines = [pair_line(f"k{number}", b"v" * 1_000) for number in range(1_000)]
+    store = Store("http://gateway.test", transport=httpx.MockTransport(answer), part_lines=600)
+    store.write_lines("set-many", lines, on_sent=sent.append)
+    assert b"".join(request.content for request in requests).splitlines() == [
+        *lines[:600], end_line(600).strip(), *lines[600:], end_line(400).strip()
+    ]  # fmt: skip
+    for request in requests:
+        assert request.headers["content-length"] == str(len(request.content))
+        assert "transfer-encoding" not in request.headers
+    assert sent == sorted(sent)
+    assert (len(sent) > 3, sent[-1]) == (True, 1_000)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        httpx.RemoteProtocolError("Server disconnected without sending a response."),
+        httpx.ReadError("[Errno 104] Connection reset by peer"),
+    ],
+)
+def test_a_gateway_that_is_killed_before_its_first_answer_is_waited_for(error: Exception) -> None:
+    page = httpx.Response(200, json={"keys": ["a"], "next": None})
+    answers: list[Exception | httpx.Response] = [error, httpx.ConnectError("refused"), page]
+    waits = list[str]()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        given = answers.pop(0)
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    store = Store(
+        "http://gateway.test",
+        transport=httpx.MockTransport(answer),
+        on_wait=lambda lost, _: waits.append(str(lost)),
+    )
+    assert list(store.keys()) == ["a"]
+    reason = str(error).removeprefix("[Errno 104] ").removesuffix(".")
+    assert waits == [
+        f"The connection to http://gateway.test/v1/default was lost: {each}" for each in (reason, "refused")
+    ]
 
 
 def test_a_bad_line_has_its_number_in_the_input() -> None:

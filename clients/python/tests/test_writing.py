@@ -86,15 +86,16 @@ def test_a_write_that_stops_keeps_the_keys_that_were_not_applied(
     assert (set(caught.value.failed), caught.value.next_line) == (failed, next_line)
 
 
-def test_a_part_that_takes_too_long_is_sent_in_smaller_pieces() -> None:
-    """A proxy that ends each request after a fixed time would end the same part for ever."""
+@pytest.mark.parametrize("error", [LOST, GatewayProblem(413, "", "a proxy's", "", {})])
+def test_a_part_that_takes_too_long_is_sent_in_smaller_pieces(error: ClientError) -> None:
+    """A proxy that ends each request after a fixed time, or has a limit, would end the same part for ever."""
     sent = list[int]()
     there = list[bytes]()
 
     def send(part: Part) -> None:
         sent.append(len(part.lines))
         if len(part.lines) > 3:
-            raise LOST
+            raise error
         there.extend(part.lines)
 
     lines = [key_line(str(number)) for number in range(20)]
@@ -102,3 +103,10 @@ def test_a_part_that_takes_too_long_is_sent_in_smaller_pieces() -> None:
     written = write_parts(send, pieces, Retry(3600, sleep=lambda _: None))
     assert (there, written.pairs) == (lines, 20)
     assert sent == [16, 8, 4, 2, 3, 4, 2, 3, 4, 2, 3, 1, 4, 2, 2]
+
+
+def test_a_line_that_is_too_large_for_a_proxy_ends_the_write() -> None:
+    problem = GatewayProblem(413, "", "a proxy's", "", {})
+    with pytest.raises(WriteStopped) as caught:
+        write("ab", Answers([problem, DONE, problem]), retry_seconds=3600)
+    assert (caught.value.cause, caught.value.next_line) == (problem, 2)
