@@ -173,11 +173,11 @@ define componentize
 endef
 
 # The installation is order-only: a new .venv from the same lock file does not require a new compilation.
-build/kv-batch.wasm: app.py guests/calls.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+build/kv-batch.wasm: app.py guests/scheduling.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),app)
 
-build/kv-batch-0.3-rc.wasm: app.py guests/calls.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
-	$(call componentize,$(SERVICE_RC_WORLD),app)
+build/kv-batch-0.3-rc.wasm: guests/service_rc.py app.py guests/scheduling.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
+	$(call componentize,$(SERVICE_RC_WORLD),guests.service_rc)
 
 build/kv-batch-0.2.wasm: guests/wasi02.py guests/blocking.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_P2_WORLD),guests.wasi02)

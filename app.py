@@ -33,7 +33,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Response
-from guests import calls
+from guests.scheduling import gather, yield_to_host
 from guests.wasi import WitHost, request_of
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Clock
@@ -52,13 +52,26 @@ TURN_BYTES = 2 * 1024 * 1024
 """Bytes of a body after which the other requests of the instance get a turn (`Yielder`)."""
 
 
+YIELDS = 3
+"""How often a task yields to the host before its answer (`HttpHandler.handle`).
+
+After one, the host still sends every fifth answer in two writes; after two, one of a thousand; after three,
+none was seen (docs/performance.md)."""
+
+
 async def wait(seconds: float) -> None:
     """Waits, while the other requests of the instance proceed."""
     await monotonic_clock.wait_for(int(seconds * 1e9))
 
 
 async def suspend() -> None:
-    """Suspends this task for about a millisecond, so that the host can do other work."""
+    """Suspends this task, so that the host and the other requests of the instance can do other work."""
+    for _ in range(YIELDS):
+        await yield_to_host()
+
+
+async def tick() -> None:
+    """Suspends this task for about a millisecond: `suspend` for hosts that resume a yielding task at once."""
     await monotonic_clock.wait_for(1)
 
 
@@ -66,7 +79,7 @@ WIT = Wit(
     wasi_keyvalue_store,
     batch,
     Err,
-    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn, calls.gather),
+    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn, gather),
 )
 
 
@@ -233,7 +246,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
             received.close()  # early: the host has less to do after the answer
         # Spin sends the head of an answer and its body in two writes. Without TCP_NODELAY the second write
         # waits 40 ms for the client to acknowledge the first, unless the body is there when the head is sent.
-        # A store call that blocks the thread (SQLite) makes the body late; one real suspension avoids that.
+        # A store call that blocks the thread (SQLite) makes the body late; a real suspension avoids that.
         # This can go when Spin sets TCP_NODELAY.
         await suspend()
         writer, body = wit_world.byte_stream()

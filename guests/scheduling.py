@@ -1,8 +1,7 @@
-"""Concurrent host calls without a task for each: an addition to componentize-py's asyncio support.
+"""What componentize-py's asyncio support lacks: yielding to the host, and cheap concurrent host calls.
 
-`asyncio.gather` makes a task of each call. In the guest a task costs more than the call: it is scheduled
-twice, by functions in Python. Here the coroutine of a call is run directly: up to the host's promise, and on
-when the host has kept it.
+It changes names of `componentize_py_async_support` that are internal to componentize-py 0.25.1. That version
+is pinned, and `tests/component` would fail at once if another did not have them.
 """
 
 from __future__ import annotations
@@ -12,10 +11,47 @@ from contextvars import copy_context
 from typing import Any
 
 import componentize_py_async_support as support
+import componentize_py_runtime as runtime
+
+_YIELD = 1
+_WAIT = 2
+"""What a callback returns to the host: to be called again soon, or with the next event (Component Model,
+Canonical ABI, `CallbackCode`)."""
+
+_poll = support._poll
+
+
+async def yield_to_host() -> None:
+    """Suspends this task until the host has done everything else that can be done now.
+
+    That is what is ready of other requests, and of the host's own tasks: tens of microseconds if nothing is.
+    The shortest wait on a clock is a millisecond.
+    """
+    state: Any = support._future_state.get()
+    if state.waitable_set is None:  # `_poll` expects one of every task that goes on
+        state.waitable_set = runtime.waitable_set_new()
+    again = support._loop.create_future()
+    vars(state).setdefault("yielding", []).append(again)
+    await again
+
+
+def _poll_or_yield(state: Any) -> int:
+    """Replaces `_poll`, which runs what is ready of a component-model task and returns what it waits for."""
+    for again in vars(state).pop("yielding", ()):
+        again.set_result(None)
+    code = _poll(state)
+    return _YIELD if code & 0xF == _WAIT and "yielding" in vars(state) else code
+
+
+support._poll = _poll_or_yield  # type: ignore[assignment]
 
 
 async def gather(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Runs coroutines concurrently. Each may await calls of the host, and nothing else.
+
+    `asyncio.gather` makes a task of each. In the guest a task costs more than a call: it is scheduled twice,
+    by functions in Python. Here each coroutine is run directly, up to the host's promise, and on when the
+    host has kept it.
 
     Raises:
         Exception: the first that left a coroutine. The others have ended too.
@@ -25,7 +61,7 @@ async def gather(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
         calls.left += 1
         _Call(coroutine, calls).proceed()
     if calls.left:
-        calls.ended = support._loop.create_future()  # noqa: SLF001
+        calls.ended = support._loop.create_future()
         await calls.ended
     if calls.error is not None:
         raise calls.error
@@ -47,7 +83,7 @@ class _Calls:
         self.ended: Any = None
         self.error: Exception | None = None
         self.context = copy_context()
-        self.waiting: dict[int, Any] = support._future_state.get().futures  # noqa: SLF001
+        self.waiting: dict[int, Any] = support._future_state.get().futures
 
 
 class _Call:
