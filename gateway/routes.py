@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from gateway import streams
 from gateway.bodies import media_type_of, open_body, read_bytes, read_form
-from gateway.http import Request, Response, buffered
+from gateway.http import Body, Request, Response, buffered
 from gateway.problems import Problem, line
 from gateway.record import Record
 from gateway.settings import Limits, Scope
 from gateway.stores import DELETE, SET, Store, WriteOperation
 from gateway.wire import coding, ndjson
+from gateway.wire.bulk import body_keys, body_pairs
 from gateway.wire.encoding import encode_pairs
 from gateway.wire.media import FORM, JSON, MAX_HEADER_LENGTH, NDJSON, preferred, takes_gzip
 from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
@@ -53,7 +54,7 @@ async def post_get_many(call: Call) -> Response:
     always_base64 = _encoding(query)
     ended = _is_true(query, "end")
     if media_type_of(call.request) == JSON:
-        keys = decode_keys(await read_bytes(call.request, body, call.limits), call.limits)
+        keys = await _sent_keys(call, body)
         return await _get_many(call, keys, always_base64)
     blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
     if call.answers_in(NDJSON, JSON) == NDJSON:
@@ -79,7 +80,8 @@ async def post_set_many(call: Call) -> Response:
     if media_type_of(call.request) == FORM:
         pairs = await read_form(call.request, body, call.limits)
     else:
-        pairs = decode_pairs(await read_bytes(call.request, body, call.limits), call.limits)
+        sent = await read_bytes(call.request, body, call.limits)
+        pairs = body_pairs(sent, call.limits) or decode_pairs(sent, call.limits)
     return await _write(call, SET, pairs)
 
 
@@ -91,9 +93,7 @@ async def post_delete_many(call: Call) -> Response:
         return await _write_lines(
             call, DELETE, ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
         )
-    return await _write(
-        call, DELETE, decode_keys(await read_bytes(call.request, body, call.limits), call.limits)
-    )
+    return await _write(call, DELETE, await _sent_keys(call, body))
 
 
 async def delete_delete_many(call: Call) -> Response:
@@ -196,6 +196,12 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
             raise _answer_too_large(call.limits.answer_bytes)
         pieces.append(piece)
     return _varying(b"".join([*pieces, b"]}\n"]))
+
+
+async def _sent_keys(call: Call, body: Body) -> list[str]:
+    """The keys of a JSON body."""
+    sent = await read_bytes(call.request, body, call.limits)
+    return body_keys(sent, call.limits) or decode_keys(sent, call.limits)
 
 
 async def _refuse_body(call: Call, why: str) -> None:

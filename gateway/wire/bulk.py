@@ -1,4 +1,4 @@
-"""Decodes lines in bulk, if all of them have the shape that the gateway writes.
+"""Decodes lines and JSON bodies in bulk, if all their pairs have the shape that the gateway writes.
 
 There are two fast paths. Lines of any other shape are not decoded here.
 
@@ -40,6 +40,9 @@ _NEVER = bytes(set(range(0x20)) - set(b"\n"))
 """The control characters except the newline. No string may contain them unescaped (RFC 8259 section 7).
 
 A tab or a carriage return may be white space between the strings. Such a line is not decoded here."""
+
+_BLANKED_BUT_QUOTES = bytes(0x20 if byte in _NEVER + b"\\" else byte for byte in range(256))
+"""A table for `bytes.translate`. It changes a text that has a control character or a backslash."""
 
 _BLANKED = bytes(0x20 if byte in _NEVER + b'"\\' else byte for byte in range(256))
 """A table for `bytes.translate`. It changes a text that has a control character, a quote or a backslash."""
@@ -179,6 +182,85 @@ class _Shape:
 
 _PAIR = _Shape.of(rb'\{"key": "(S)", "value": "(S)"(?:, "encoding": "(base64)")?\}')
 _KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "base64")?)?\}')
+
+
+BULK_PIECE_BYTES = 24 * 1024
+"""The size in bytes of the pieces that are decoded in bulk. Each goes on to the end of its last line.
+
+Above 30,000 bytes CPython searches for a separator with another algorithm, whose preparation is repeated for
+each separator that it finds. And a line of another shape slows down its own piece only."""
+
+LONG_LINE_BYTES = 1024 * 1024
+"""The size in bytes from which a line is a piece by itself.
+
+Such a line is parsed if it has escapes, whatever its shape: it may be six times as long as its content, and
+each step of the bulk decoder would copy it."""
+
+
+def end_of_piece(text: bytes, start: int) -> int:
+    """The end of the piece that starts at `start`: after a whole line. A long line is a piece by itself."""
+    end = text.find(b"\n", start + BULK_PIECE_BYTES) + 1 or len(text)
+    if end - start < LONG_LINE_BYTES:
+        return end
+    return text.rfind(b"\n", start, start + BULK_PIECE_BYTES) + 1 or end
+
+
+_PAIRS_BODIES = ((b'{"pairs": [', b"}, {"), (b'{"pairs":[', b"},{"))
+_KEYS_BODIES = ((b'{"keys": ["', '", "'), (b'{"keys":["', '","'))
+"""How a body begins, and what stands between its pairs or keys: of `json.dumps`, and of `JSON.stringify`."""
+
+
+def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
+    """The pairs of `{"pairs": [{"key": K, "value": V}, …]}`; empty if it is written otherwise or not valid.
+
+    What stands between two pairs is replaced by a newline, and then they are decoded as lines. If it also
+    stands in a string, that string gets a newline, which no line may have there.
+    """
+    body = body.rstrip(b"\n")
+    for head, between in _PAIRS_BODIES:
+        if body.startswith(head) and body.endswith(b"]}") and b"\n" not in body:
+            lines = body[len(head) : -2].replace(between, b"}\n{") + b"\n"
+            break
+    else:
+        return []
+    if lines.count(b"\n") > limits.keys:
+        return []
+    pairs: list[Pair] = []
+    start = 0
+    while start < len(lines):
+        end = end_of_piece(lines, start)
+        piece = lines[start:end]
+        if len(piece) >= LONG_LINE_BYTES and b"\\" in piece:
+            return []
+        found = bulk_pairs(piece, piece.count(b"\n"), limits)
+        if not found:
+            return []
+        pairs += found
+        start = end
+    return pairs
+
+
+def body_keys(body: bytes, limits: Limits) -> list[str]:
+    """The keys of `{"keys": [K, …]}`; empty if it is written otherwise, has escapes or is not valid.
+
+    Why the result is correct: all quotes belong to the separators at which the text was split. So no key has
+    one, and a parser would find the same strings.
+    """
+    body = body.rstrip(b"\n")
+    for head, separator in _KEYS_BODIES:
+        if body.startswith(head) and body.endswith(b'"]}'):
+            text, between = body[len(head) : -3], separator
+            break
+    else:
+        return []
+    if text.translate(_BLANKED_BUT_QUOTES) != text or b"\n" in text:
+        return []
+    try:
+        keys = text.decode().split(between)
+    except UnicodeDecodeError:
+        return []
+    alone = text.count(b'"') == 2 * (len(keys) - 1) and len(keys) <= limits.keys
+    return keys if alone and texts_fit(keys, limits) else []
 
 
 def bulk_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:

@@ -28,7 +28,7 @@ SCAN_PIECE_BYTES: Final = 24 * 1024
 """The size in bytes of the pieces of text that are scanned for marks (`outline`).
 
 All bytes of a piece may be quotes, and each quote becomes an entry of a list. And above 30,000 bytes CPython
-searches with a slower algorithm (see `gateway.wire.ndjson.BULK_PIECE_BYTES`)."""
+searches with a slower algorithm (see `gateway.wire.bulk.BULK_PIECE_BYTES`)."""
 
 _NOT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from gateway.http import Body, BodyCutShort
 from gateway.problems import Problem
 from gateway.settings import Limits
-from gateway.wire.bulk import bulk_keys, bulk_pairs
+from gateway.wire.bulk import LONG_LINE_BYTES, bulk_keys, bulk_pairs, end_of_piece
 from gateway.wire.encoding import NEWLINE, encode_pairs
 from gateway.wire.json_text import TooMany, min_content_bytes, parse
 from gateway.wire.mistaken import BOM, explain_line
@@ -226,19 +226,6 @@ def encode_lines(pairs: Mapping[str, bytes | None], always_base64: bool) -> Iter
     yield held + b"\n"
 
 
-BULK_PIECE_BYTES = 24 * 1024
-"""The size in bytes of the pieces that are decoded in bulk. Each goes on to the end of its last line.
-
-Above 30,000 bytes CPython searches for a separator with another algorithm, whose preparation is repeated for
-each separator that it finds. And a line of another shape slows down its own piece only."""
-
-LONG_LINE_BYTES = 1024 * 1024
-"""The size in bytes from which a line is a piece by itself.
-
-Such a line is parsed if it has escapes, whatever its shape: it may be six times as long as its content, and
-each step of the bulk decoder would copy it."""
-
-
 def _decode(
     block: bytes, first: int, limits: Limits, bulk: DecodeBulk[Item], one: DecodeOne[Item]
 ) -> Lines[Item]:
@@ -252,7 +239,7 @@ def _decode(
     line_numbers: list[int] | None = None  # of all items, once a piece could not be decoded in bulk
     number, start = first, 0
     while start < len(text):
-        end = _end_of_piece(text, start)
+        end = end_of_piece(text, start)
         piece = text[start:end]
         count = piece.count(b"\n")
         found = bulk(piece, count, limits) if len(piece) < LONG_LINE_BYTES or b"\\" not in piece else []
@@ -306,14 +293,6 @@ async def with_end(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes,
             count += chunk.count(b"\n")  # a newline in a string is escaped
             yield chunk
     yield end_line(count)
-
-
-def _end_of_piece(text: bytes, start: int) -> int:
-    """The end of the piece that starts at `start`: after a whole line. A long line is a piece by itself."""
-    end = text.find(b"\n", start + BULK_PIECE_BYTES) + 1 or len(text)
-    if end - start < LONG_LINE_BYTES:
-        return end
-    return text.rfind(b"\n", start, start + BULK_PIECE_BYTES) + 1 or end
 
 
 def _numbered(piece: bytes, number: int) -> Iterator[tuple[int, bytes]]:

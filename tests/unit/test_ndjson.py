@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.http import BodyCutShort
 from gateway.problems import Problem
 from gateway.settings import Limits
-from gateway.wire import ndjson
+from gateway.wire import bulk, ndjson
 from gateway.wire.json_text import parse
 from gateway.wire.mistaken import explain_line
 from gateway.wire.pairs import Pair, decode_key, decode_pair
@@ -109,16 +109,16 @@ def told(problem: Problem | None) -> str | None:
     return None if problem is None else f"{problem.code} {problem.detail} {sorted(problem.members.items())}"
 
 
-@given(st.lists(LINE, max_size=8), st.booleans(), st.sampled_from([0, 30, ndjson.BULK_PIECE_BYTES]))
-@example([b'{"key": "a", "value": "b"', b"}"], True, ndjson.BULK_PIECE_BYTES)
-@example([b'{"key": "a", "value": "b', b'c"}', b'{"key": "a", "value": "b"}'], True, ndjson.BULK_PIECE_BYTES)
-@example([b'{"key": "a", "value": "b"}', b'{"key": "\xff", "value": "b"}'], True, ndjson.BULK_PIECE_BYTES)
-@example([b'{"key": "\xc3", "value": "\xa9"}'], True, ndjson.BULK_PIECE_BYTES)
+@given(st.lists(LINE, max_size=8), st.booleans(), st.sampled_from([0, 30, bulk.BULK_PIECE_BYTES]))
+@example([b'{"key": "a", "value": "b"', b"}"], True, bulk.BULK_PIECE_BYTES)
+@example([b'{"key": "a", "value": "b', b'c"}', b'{"key": "a", "value": "b"}'], True, bulk.BULK_PIECE_BYTES)
+@example([b'{"key": "a", "value": "b"}', b'{"key": "\xff", "value": "b"}'], True, bulk.BULK_PIECE_BYTES)
+@example([b'{"key": "\xc3", "value": "\xa9"}'], True, bulk.BULK_PIECE_BYTES)
 @example([b'{"key": "a", "value": "b"}', b"", b'{"key": "c", "value": "d"}'], True, 0)
 def test_a_block_says_what_its_lines_say_alone(lines: list[bytes], ended: bool, piece: int) -> None:
     block = b"\n".join(lines) + b"\n" * ended
     for together, alone in (ndjson.decode_pair_lines, decode_pair), (ndjson.decode_key_lines, decode_key):
-        with patch.object(ndjson, "BULK_PIECE_BYTES", piece):
+        with patch.object(bulk, "BULK_PIECE_BYTES", piece):
             got = together(block, 7, LIMITS)
         assert (list(got.items), list(got.numbers), told(got.problem)) == one_by_one(block, 7, alone)
 
@@ -361,13 +361,13 @@ def test_a_line_that_says_too_much_is_not_waited_for(filler: bytes) -> None:
 def test_long_lines_among_short_ones_keep_their_numbers() -> None:
     limits = Limits()
     short = b'{"key": "a", "value": "b"}\n\n'
-    long = b'{"key": "l", "value": "%s"}\n' % (b"v" * ndjson.LONG_LINE_BYTES)
+    long = b'{"key": "l", "value": "%s"}\n' % (b"v" * bulk.LONG_LINE_BYTES)
     block = short * 3 + long + short * 2_000 + long + b"\n" * 3 + long + b" \n"
     lines = ndjson.decode_pair_lines(block, 1, limits)
     numbers = [1, 3, 5, 7, *range(8, 4_008, 2), 4_008, 4_012]
     assert (lines.problem, list(lines.numbers), lines.next_number) == (None, numbers, 4_014)
     assert [key for key, _ in lines.items] == ["a"] * 3 + ["l"] + ["a"] * 2_000 + ["l"] * 2
-    blank = ndjson.decode_pair_lines(b" " * ndjson.LONG_LINE_BYTES + b"\n" + b"{", 1, limits)
+    blank = ndjson.decode_pair_lines(b" " * bulk.LONG_LINE_BYTES + b"\n" + b"{", 1, limits)
     assert blank.problem is not None
     assert (blank.items, blank.problem.members["line"]) == ([], 2)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire import encoding, json_text, ndjson
+from gateway.wire.bulk import body_keys, body_pairs
 from gateway.wire.encoding import encode_pairs
 from gateway.wire.form import FormDecoder
 from gateway.wire.json_text import MAX_DEPTH, TooMany, min_content_bytes, outline, parse, too_deep
@@ -215,6 +217,98 @@ def test_an_answer_says_what_it_must(pairs: list[tuple[str, bytes | None]], alwa
         else:
             assert not always_base64
             assert member["value"].encode() == value
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            '{"keys": ["',
+            '{"keys":["',
+            '{"pairs": [',
+            '{"pairs":[',
+            "]}",
+            '"]}',
+            '"}]}',
+            '", "',
+            '","',
+            "},{",
+        ),
+        *('{"key": "', '{"key":"', '", "value": "', '","value":"', '"}', "}, {", '", "encoding": "base64"}'),
+        *(
+            "a",
+            "b",
+            "YQ==",
+            "é",
+            '"',
+            "\\",
+            '\\"',
+            "\n",
+            "\t",
+            "\\u0041",
+            "\\ud800",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            " ",
+        ),
+    ]
+)
+"""Pieces that make bodies that are nearly as the bulk decoder expects them."""
+
+
+def decoded(decode: Callable[[bytes, Limits], list[Any]], body: bytes, limits: Limits) -> list[Any]:
+    """What was decoded; empty if the body is not valid."""
+    try:
+        return decode(body, limits)
+    except Problem:
+        return []
+
+
+@pytest.mark.parametrize("separators", [None, (",", ":")])
+@pytest.mark.parametrize("packed", [False, True])
+def test_bodies_of_many_pairs_are_decoded_in_bulk(separators: tuple[str, str] | None, packed: bool) -> None:
+    pairs = [(f"clé:{number}", b"YQ==" + b"x" * 4 * number) for number in range(200)]
+    encoding = {"encoding": "base64"} if packed else {}
+    texts = [(base64.b64encode(value) if packed else value).decode() for _, value in pairs]
+    members = [{"key": key, "value": text, **encoding} for (key, _), text in zip(pairs, texts, strict=True)]
+    body = json.dumps({"pairs": members}, separators=separators, ensure_ascii=False).encode()
+    assert body_pairs(body, ROOMY) == decode_pairs(body, ROOMY) == pairs
+    keys = [key for key, _ in pairs]
+    body_of_keys = json.dumps({"keys": keys}, separators=separators, ensure_ascii=False).encode()
+    assert body_keys(body_of_keys + b"\n", ROOMY) == keys
+    assert body_keys(body_of_keys, Limits(keys=199)) == []
+    assert body_pairs(body, Limits(keys=199)) == []
+
+
+@given(
+    st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=9),
+    st.sampled_from([None, (",", ":")]),
+    st.booleans(),
+)
+@example([("a", "}, {"), ('"}, {"', ", ")], None, True)
+def test_the_bulk_decoder_of_bodies_finds_what_the_parser_finds(
+    pairs: list[tuple[str, str]], separators: tuple[str, str] | None, ascii_only: bool
+) -> None:
+    members = [{"key": key, "value": value} for key, value in pairs]
+    body = json.dumps({"pairs": members}, separators=separators, ensure_ascii=ascii_only).encode()
+    assert body_pairs(body, ROOMY) in ([], decode_pairs(body, ROOMY))
+    keys = {"keys": [key for key, _ in pairs]}
+    body = json.dumps(keys, separators=separators, ensure_ascii=ascii_only).encode()
+    assert body_keys(body, ROOMY) in ([], decode_keys(body, ROOMY))
+
+
+@given(st.lists(PIECES, max_size=14).map("".join))
+@example('{"keys": ["a", "b"]}')
+@example('{"keys": [", ", "", ", "]}')
+@example('{"pairs": [{"key": "a", "value": "b"}, {"key": "}, {", "value": "b"}]}')
+@example('{"pairs": [{"key": "a\\"}, {\\"key", "value": "b"}]}')
+def test_the_bulk_decoder_of_bodies_accepts_nothing_else(text: str) -> None:
+    body = text.encode()
+    limits = Limits(keys=3, key_bytes=8, value_bytes=4, refused_characters="b")
+    assert body_pairs(body, limits) in ([], decoded(decode_pairs, body, limits))
+    assert body_keys(body, limits) in ([], decoded(decode_keys, body, limits))
 
 
 JSON_VALUES = st.recursive(
