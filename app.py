@@ -33,7 +33,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Response
-from guests.scheduling import gather, yield_to_host
+from guests.scheduling import yield_to_host
 from guests.wasi import WitHost, request_of
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Clock
@@ -79,7 +79,7 @@ WIT = Wit(
     wasi_keyvalue_store,
     batch,
     Err,
-    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn, gather),
+    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn),
 )
 
 

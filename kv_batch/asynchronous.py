@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,6 @@ STREAM_KEYS = 10_000
 """The maximum number of keys of one read of a stream of keys."""
 
 
-async def _gather(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
-    await asyncio.gather(*coroutines)
-
-
 @dataclass(frozen=True)
 class Asynchronous:
     """What an asynchronous host offers: waiting for a store without stopping the instance.
@@ -29,13 +25,11 @@ class Asynchronous:
         key_value: The generated module of `spin:key-value/key-value@3.0.0`, whose functions are async.
         clock: The time, and waiting while the other requests of the instance proceed.
         spawn: Runs a coroutine concurrently with the request, and beyond its end.
-        gather: Runs coroutines concurrently, each with one call of the host, until all have ended.
     """
 
     key_value: Any
     clock: Clock
     spawn: Spawn
-    gather: Callable[[Iterable[Coroutine[Any, Any, None]]], Awaitable[None]] = _gather
 
 
 class AsyncStore:
@@ -83,7 +77,7 @@ class AsyncStore:
             if len(calls) == 1:
                 await one(0, calls[0])
             else:
-                await self._host.gather(map(one, range(len(calls)), calls))
+                await asyncio.gather(*map(one, range(len(calls)), calls))
 
         await self.reachable.round(all_of_them, lambda: done)
         return outcomes[:]  # results that arrive later are ignored
