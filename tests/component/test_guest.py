@@ -100,3 +100,12 @@ def test_a_guest_reads_in_batches_under_spin(guest: Path, tmp_path: Path) -> Non
     SqliteBucket(Database(tmp_path / FILE), "default").set_many(PAIRS)
     with serving("spin", tmp_path, manifest=str(guest / "spin.toml")) as server:
         assert httpx.get(server.url + ASKED).text == ANSWER
+
+
+MOST_COMPONENT_BYTES = 25_500_000
+"""A component is mostly Python itself. Its size costs time at each start."""
+
+
+@pytest.mark.parametrize("name", ["kv-batch", "kv-batch-0.3-rc", "kv-batch-0.2", "embedded"])
+def test_a_component_does_not_grow(name: str) -> None:
+    assert (ROOT / "build" / f"{name}.wasm").stat().st_size <= MOST_COMPONENT_BYTES
