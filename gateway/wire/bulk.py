@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -40,9 +40,6 @@ _NEVER = bytes(set(range(0x20)) - set(b"\n"))
 """The control characters except the newline. No string may contain them unescaped (RFC 8259 section 7).
 
 A tab or a carriage return may be white space between the strings. Such a line is not decoded here."""
-
-_BLANKED_BUT_QUOTES = bytes(0x20 if byte in _NEVER + b"\\" else byte for byte in range(256))
-"""A table for `bytes.translate`. It changes a text that has a control character or a backslash."""
 
 _BLANKED = bytes(0x20 if byte in _NEVER + b'"\\' else byte for byte in range(256))
 """A table for `bytes.translate`. It changes a text that has a control character, a quote or a backslash."""
@@ -205,9 +202,10 @@ def end_of_piece(text: bytes, start: int) -> int:
     return text.rfind(b"\n", start, start + BULK_PIECE_BYTES) + 1 or end
 
 
-_PAIRS_BODIES = ((b'{"pairs": [', b"}, {"), (b'{"pairs":[', b"},{"))
-_KEYS_BODIES = ((b'{"keys": ["', '", "'), (b'{"keys":["', '","'))
-"""How a body begins, and what stands between its pairs or keys: of `json.dumps`, and of `JSON.stringify`."""
+_PAIRS_BODIES = ((b'{"pairs": [{', b"}, {", b"}]}"), (b'{"pairs":[{', b"},{", b"}]}"))
+_KEYS_BODIES = ((b'{"keys": ["', b'", "', b'"]}'), (b'{"keys":["', b'","', b'"]}'))
+"""How a body begins, what stands between its pairs or keys, and how it ends: as `json.dumps` writes it, and
+as `JSON.stringify` does."""
 
 
 def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
@@ -216,27 +214,18 @@ def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
     What stands between two pairs is replaced by a newline, and then they are decoded as lines. If it also
     stands in a string, that string gets a newline, which no line may have there.
     """
-    body = body.rstrip(b"\n")
-    for head, between in _PAIRS_BODIES:
-        if body.startswith(head) and body.endswith(b"]}") and b"\n" not in body:
-            lines = body[len(head) : -2].replace(between, b"}\n{") + b"\n"
-            break
-    else:
-        return []
-    if lines.count(b"\n") > limits.keys:
-        return []
     pairs: list[Pair] = []
-    start = 0
-    while start < len(lines):
-        end = end_of_piece(lines, start)
-        piece = lines[start:end]
-        if len(piece) >= LONG_LINE_BYTES and b"\\" in piece:
+    inner, between = _inner(body, _PAIRS_BODIES)
+    if b"\n" in inner:
+        return []
+    for piece in _pieces(inner, between):
+        lines = b"{" + piece.replace(between, b"}\n{") + b"}\n"
+        if len(lines) >= LONG_LINE_BYTES and b"\\" in lines:
             return []
-        found = bulk_pairs(piece, piece.count(b"\n"), limits)
-        if not found:
-            return []
+        found = bulk_pairs(lines, lines.count(b"\n"), limits)
         pairs += found
-        start = end
+        if not found or len(pairs) > limits.keys:
+            return []
     return pairs
 
 
@@ -246,21 +235,41 @@ def body_keys(body: bytes, limits: Limits) -> list[str]:
     Why the result is correct: all quotes belong to the separators at which the text was split. So no key has
     one, and a parser would find the same strings.
     """
-    body = body.rstrip(b"\n")
-    for head, separator in _KEYS_BODIES:
-        if body.startswith(head) and body.endswith(b'"]}'):
-            text, between = body[len(head) : -3], separator
-            break
-    else:
-        return []
-    if text.translate(_BLANKED_BUT_QUOTES) != text or b"\n" in text:
-        return []
-    try:
-        keys = text.decode().split(between)
-    except UnicodeDecodeError:
-        return []
-    alone = text.count(b'"') == 2 * (len(keys) - 1) and len(keys) <= limits.keys
-    return keys if alone and texts_fit(keys, limits) else []
+    keys: list[str] = []
+    inner, between = _inner(body, _KEYS_BODIES)
+    for piece in _pieces(inner, between):
+        found = piece.split(between)
+        text = b" ".join(found)
+        if b"\n" in text or not _literal(text):
+            return []
+        keys += b"\n".join(found).decode().split("\n")
+        if len(keys) > limits.keys:
+            return []
+    return keys if texts_fit(keys, limits) else []
+
+
+def _inner(body: bytes, shapes: tuple[tuple[bytes, bytes, bytes], ...]) -> tuple[bytes, bytes]:
+    """What a body has between the beginning and the end of one of the shapes, and what separates its parts.
+
+    Empty if it has none of the shapes.
+    """
+    for head, between, tail in shapes:
+        end = len(body) - len(tail) - body.endswith(b"\n")
+        if body.startswith(head) and body.startswith(tail, end) and end >= len(head):
+            return body[len(head) : end], between
+    return b"", b""
+
+
+def _pieces(text: bytes, between: bytes) -> Iterator[bytes]:
+    """The text, split at some of its separators into pieces of about BULK_PIECE_BYTES; none if empty."""
+    start = 0
+    while text:
+        end = text.find(between, start + BULK_PIECE_BYTES)
+        if end < 0:
+            yield text[start:]
+            return
+        yield text[start:end]
+        start = end + len(between)
 
 
 def bulk_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gateway.problems import Problem
 from gateway.settings import Limits
-from gateway.wire import encoding, json_text, ndjson
+from gateway.wire import bulk, encoding, json_text, ndjson
 from gateway.wire.bulk import body_keys, body_pairs
 from gateway.wire.encoding import encode_pairs
 from gateway.wire.form import FormDecoder
@@ -292,23 +292,25 @@ def test_the_bulk_decoder_of_bodies_finds_what_the_parser_finds(
     pairs: list[tuple[str, str]], separators: tuple[str, str] | None, ascii_only: bool
 ) -> None:
     members = [{"key": key, "value": value} for key, value in pairs]
-    body = json.dumps({"pairs": members}, separators=separators, ensure_ascii=ascii_only).encode()
-    assert body_pairs(body, ROOMY) in ([], decode_pairs(body, ROOMY))
     keys = {"keys": [key for key, _ in pairs]}
-    body = json.dumps(keys, separators=separators, ensure_ascii=ascii_only).encode()
-    assert body_keys(body, ROOMY) in ([], decode_keys(body, ROOMY))
+    with patch.object(bulk, "BULK_PIECE_BYTES", 50):
+        body = json.dumps({"pairs": members}, separators=separators, ensure_ascii=ascii_only).encode()
+        assert body_pairs(body, ROOMY) in ([], decode_pairs(body, ROOMY))
+        body = json.dumps(keys, separators=separators, ensure_ascii=ascii_only).encode()
+        assert body_keys(body, ROOMY) in ([], decode_keys(body, ROOMY))
 
 
-@given(st.lists(PIECES, max_size=14).map("".join))
-@example('{"keys": ["a", "b"]}')
-@example('{"keys": [", ", "", ", "]}')
-@example('{"pairs": [{"key": "a", "value": "b"}, {"key": "}, {", "value": "b"}]}')
-@example('{"pairs": [{"key": "a\\"}, {\\"key", "value": "b"}]}')
-def test_the_bulk_decoder_of_bodies_accepts_nothing_else(text: str) -> None:
+@given(st.lists(PIECES, max_size=14).map("".join), st.sampled_from([0, 20, bulk.BULK_PIECE_BYTES]))
+@example('{"keys": ["a", "b"]}', 0)
+@example('{"keys": [", ", "", ", "]}', 0)
+@example('{"pairs": [{"key": "a", "value": "b"}, {"key": "}, {", "value": "b"}]}', 20)
+@example('{"pairs": [{"key": "a\\"}, {\\"key", "value": "b"}]}', 0)
+def test_the_bulk_decoder_of_bodies_accepts_nothing_else(text: str, piece: int) -> None:
     body = text.encode()
     limits = Limits(keys=3, key_bytes=8, value_bytes=4, refused_characters="b")
-    assert body_pairs(body, limits) in ([], decoded(decode_pairs, body, limits))
-    assert body_keys(body, limits) in ([], decoded(decode_keys, body, limits))
+    with patch.object(bulk, "BULK_PIECE_BYTES", piece):
+        assert body_pairs(body, limits) in ([], decoded(decode_pairs, body, limits))
+        assert body_keys(body, limits) in ([], decoded(decode_keys, body, limits))
 
 
 JSON_VALUES = st.recursive(
