@@ -101,6 +101,7 @@ class Link:
             yield
         finally:
             self._remove("limit_data_downstream")
+            self._close()
 
     @contextmanager
     def reset_after(self, seconds: float) -> Iterator[None]:
@@ -110,6 +111,16 @@ class Link:
             yield
         finally:
             self._remove("reset_peer_downstream")
+            self._close()
+
+    def _close(self) -> None:
+        """Closes all connections.
+
+        Rarely, a connection that toxiproxy was about to cut when the fault ended stays open and silent.
+        """
+        proxy = str(self._api.base_url).rstrip("/")
+        for enabled in False, True:
+            self._api.post(proxy, json={"enabled": enabled}).raise_for_status()
 
     def _add(self, kind: str, stream: str, name: str = "", **attributes: int) -> None:
         toxic = {"name": name or f"{kind}_{stream}", "type": kind, "stream": stream, "attributes": attributes}

@@ -87,9 +87,15 @@ class Witness:
 
 
 @contextmanager
-def watching(url: str, count: int) -> Iterator[list[Witness]]:
-    """Runs `count` witnesses until the end of the block, and raises the first error of any of them."""
-    witnesses = [Witness(Gateway(url), f"witness {number}") for number in range(count)]
+def watching(url: str, count: int, name: str = "witness") -> Iterator[list[Witness]]:
+    """Runs `count` witnesses until the end of the block, and raises the first error of any of them.
+
+    Args:
+        url: The address of the gateway.
+        count: The number of witnesses.
+        name: The start of their names, and so of their keys, which nobody else may write.
+    """
+    witnesses = [Witness(Gateway(url), f"{name} {number}") for number in range(count)]
     ended = threading.Event()
     errors: list[Exception] = []
 
