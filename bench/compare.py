@@ -68,6 +68,8 @@ class Row:
 
 
 LOCAL = ("spin", "bare", "plain")
+REMOTE = ("spin", "plain", "webdis")
+"""Without the bare guest: Spin's Redis answers no batch read."""
 COMPONENTS = ("spin", "spin-0.3-rc", "spin-0.2", "javascript")
 READ, WRITE, BOTH = ("get-many",), ("set-many",), ("set-many", "delete-many")
 
@@ -79,9 +81,11 @@ ROWS = [
     *(Row("SQLite", WRITE, keys, 100, 4, LOCAL) for keys in (1, 10, 100, 1_000)),
     Row("SQLite", WRITE, 10, 100_000, 4, LOCAL),
     *(Row("SQLite", BOTH, keys, 100, 4, LOCAL) for keys in (1, 100, 1_000)),
-    *(Row("Redis", READ, keys, 100, 4, (*LOCAL, "webdis")) for keys in (1, 10, 100, 1_000)),
-    *(Row("Redis", WRITE, keys, 100, 4, (*LOCAL, "webdis")) for keys in (1, 100, 1_000)),
-    *(Row("Redis, 2 ms", READ, keys, 100, 4, ("spin", "plain", "webdis")) for keys in (1, 100, 1_000)),
+    Row("Redis", READ, 1, 100, 4, (*LOCAL, "webdis")),
+    *(Row("Redis", READ, keys, 100, 4, REMOTE) for keys in (10, 100, 1_000)),
+    *(Row("Redis", WRITE, keys, 100, 4, REMOTE) for keys in (1, 100, 1_000)),
+    # Webdis has no link here: it is given the port of Redis itself.
+    *(Row("Redis, 2 ms", READ, keys, 100, 4, ("spin", "plain")) for keys in (1, 100, 1_000)),
     *(Row("SQLite", READ, keys, 100, 4, COMPONENTS) for keys in (1, 100, 1_000)),
     *(Row("SQLite", WRITE, keys, 100, 4, COMPONENTS) for keys in (1, 100, 1_000)),
 ]
@@ -117,7 +121,7 @@ def main() -> int:
 def machine() -> dict[str, object]:
     """The machine and the versions."""
     versions = {}
-    for program in ("spin", "wrk", "redis-server", "webdis"):
+    for program in ("spin", "wrk", "redis-server"):  # webdis knows no option for it
         if shutil.which(program):
             said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
             versions[program] = (said.stdout or said.stderr).strip().splitlines()[:1]
@@ -228,13 +232,28 @@ def _ask(running: Contender, operation: Operation) -> bytes:
 def load(url: str, files: list[Path], connections: int, seconds: float) -> dict[str, float]:
     """Loads a server. Returns what `bench/load.lua` prints, with the requests a second as `rate`.
 
+    A server that answers nothing in this time gets five times as long, up to a minute.
+
     Raises:
-        RuntimeError: an answer was an error.
+        RuntimeError: an answer was an error, or none came.
     """
     script = str(ROOT / "bench" / "load.lua")
-    wrk = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script, url, "--", "POST"]
+    wrk = [
+        "wrk",
+        "-t1",
+        "--timeout=60s",
+        f"-c{connections}",
+        f"-d{max(1, round(seconds))}s",
+        "-s",
+        script,
+        url,
+        "--",
+        "POST",
+    ]
     said = subprocess.run([*wrk, *map(str, files)], capture_output=True, text=True, check=True).stdout
     sample: dict[str, float] = json.loads(said.splitlines()[-1])
+    if not sample["requests"] and not sample["errors"] and seconds < 12:
+        return load(url, files, connections, 5 * seconds)
     if sample["errors"] or not sample["requests"]:
         raise RuntimeError(f"{url} answered with errors: {said}")
     return sample | {"rate": sample["requests"] / sample["seconds"]}
