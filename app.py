@@ -56,7 +56,7 @@ YIELDS = 3
 """How often a task yields to the host before its answer (`HttpHandler.handle`).
 
 After one, the host still sends every fifth answer in two writes; after two, one of a thousand; after three,
-none was seen (docs/performance.md)."""
+none was seen (docs/decisions/0015-yields.md)."""
 
 
 async def wait(seconds: float) -> None:

@@ -5,7 +5,7 @@ loaded one after the other, in each round in another order. So a machine that be
 them, and the ratios hold where the figures do not. A ratio is the median of those of the rounds, with the
 lowest and the highest.
 
-Writes `build/bench/results.json`, and the table and the chart of docs/performance.md (`bench/report.py`).
+Writes `build/bench/results.json`, of which `bench/report.py` makes the tables and the chart.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ ROWS = [
 
 
 def main() -> int:
-    """Measures all rows, and prints the table. Returns 1 if the machine lacks `spin` or wrk."""
+    """Measures all rows, and writes the results. Returns 1 if the machine lacks `spin` or wrk."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.partition("\n\n")[2])
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each row; 5 if not given")
     parser.add_argument("--seconds", type=float, default=2, help="seconds of each load; 2 if not given")
@@ -114,7 +114,6 @@ def main() -> int:
         results["streams"] = million_pairs.measured(1_000_000, options.rounds)
     BUILT.mkdir(parents=True, exist_ok=True)
     (BUILT / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    print(report.table(results))
     return 0
 
 

@@ -71,7 +71,7 @@ async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
     received = []
     while chunk := await chunks.read():
         received.append(chunk)
-    return received[0] if len(received) == 1 else b"".join(received)
+    return b"".join(received)
 
 
 async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
