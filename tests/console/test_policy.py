@@ -35,10 +35,12 @@ def plant(browser: Browser, store: Store, directive: str) -> None:
     with opened(browser, store.url) as page:
         page.evaluate(
             "window.blocked = []; addEventListener('securitypolicyviolation', "
-            "event => blocked.push(event.effectiveDirective)); null"
+            "event => blocked.push(event.effectiveDirective)); "
+            "window.first = new Promise(done => addEventListener('securitypolicyviolation', done)); null"
         )
         page.evaluate(f"() => {{ {PLANTED[directive]} }}")
-        page.wait_for_function("blocked.length")
+        # Not page.wait_for_function: from its second look on, the policy forbids the eval that it needs.
+        page.evaluate("first.then(() => null)")
         blocked = {name.removesuffix("-elem").removesuffix("-attr") for name in page.evaluate("blocked")}
         if blocked != {directive}:
             pytest.fail(f"{directive}: {blocked}")
