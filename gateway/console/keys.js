@@ -1,15 +1,16 @@
 // The keys of a store: by prefix, page by page, with the values of the page.
 
 import { access, askToken, tokenReason } from "./access.js";
-import { ProblemError, deleteMany, deletePrefix, listKeys, prefixQuery, readMany, session } from "./api.js";
-import { ask } from "./ask.js";
+import { ProblemError, listKeys, prefixQuery, readMany, session } from "./api.js";
 import { Value } from "./bytes.js";
 import { connection, Lost } from "./connection.js";
 import { showCurl } from "./curl.js";
-import { byId, copy, counted, el, keyText, say, visible } from "./dom.js";
+import { byId, counted, el, keyText, visible } from "./dom.js";
 import { errorBox, isAbort } from "./problems.js";
-import { arrows, keyButton, valueCells } from "./rows.js";
-import { closeValue, openKey, tellDeleted, values } from "./value.js";
+import { deleteByPrefix, deleteSelected } from "./remove.js";
+import { arrows } from "./rows.js";
+import { put, rowOf, rows, selected, showSelection } from "./selection.js";
+import { values } from "./value.js";
 import { go } from "./views.js";
 import { addRows } from "./write.js";
 
@@ -26,7 +27,6 @@ const prefix = /** @type {HTMLInputElement} */ (byId("prefix"));
 const filter = /** @type {HTMLInputElement} */ (byId("filter"));
 const size = /** @type {HTMLSelectElement} */ (byId("page-size"));
 const body = byId("keys-body");
-const all = /** @type {HTMLInputElement} */ (byId("select-page"));
 
 /** What is listed. */
 const page = {
@@ -40,12 +40,6 @@ const page = {
   /** @type {{ text: string, found: number, seen: number, whole: boolean } | null} The search that found the keys; null for a page of the list. */
   search: null,
 };
-
-/** @type {Map<string, HTMLTableRowElement>} The rows that are shown. */
-const rows = new Map();
-
-/** @type {Set<string>} */
-const selected = new Set();
 
 let listing = new AbortController();
 
@@ -97,14 +91,6 @@ async function fill(keys, signal) {
       return;
     }
   }
-}
-
-/** @param {HTMLTableRowElement} row @param {Value | null} value */
-function put(row, value) {
-  // The other cells stay where they are: an element that is moved loses the focus.
-  const [preview, bytes] = valueCells(value);
-  row.cells[2].replaceWith(preview);
-  row.cells[3].replaceWith(bytes);
 }
 
 /** @param {unknown} error */
@@ -206,36 +192,6 @@ function showEmpty() {
     el("button", { type: "button", onclick: () => go("import") }, "Import a file"));
 }
 
-/** @param {string} key */
-function rowOf(key) {
-  const before = rows.get(key);
-  if (before) {
-    /** @type {HTMLInputElement} */ (before.querySelector("input")).checked = selected.has(key);
-    return before;
-  }
-  const box = el("input", { type: "checkbox", checked: selected.has(key), "aria-label": `Select ${key || "the empty key"}`, onchange: () => {
-    if (box.checked) selected.add(key);
-    else selected.delete(key);
-    showSelection();
-  } });
-  return el("tr", {}, el("td", { class: "check" }, box), el("th", { scope: "row" }, keyButton(key)),
-    el("td", { class: "preview" }, "…"), el("td", { class: "size" }));
-}
-
-function showSelection() {
-  byId("selection").hidden = !selected.size;
-  const elsewhere = [...selected].filter((key) => !rows.has(key)).length;
-  byId("selected-count").textContent = `${counted(selected.size, "key")} selected${elsewhere ? `, ${elsewhere.toLocaleString("en")} not shown here` : ""}`;
-  const here = selected.size - elsewhere;
-  all.checked = here > 0 && here === rows.size;
-  all.indeterminate = here > 0 && here < rows.size;
-}
-
-/** @param {boolean} checked */
-function tick(checked) {
-  for (const row of rows.values()) /** @type {HTMLInputElement} */ (row.querySelector("input")).checked = checked;
-}
-
 /** Searches the keys of all pages. @param {string} text */
 async function search(text) {
   const signal = begun();
@@ -272,84 +228,9 @@ async function search(text) {
   }
 }
 
-/** Deletes the keys that are selected, after a question. */
-async function deleteSelected() {
-  const { store } = session;
-  const keys = [...selected];
-  const listed = keys.slice(0, 10).map((key) => el("li", {}, keyText(key)));
-  const curl = el("div", {});
-  showCurl(curl, [["Delete these keys", { path: "/delete-many", json: { keys } }]]);
-  const yes = await ask({
-    title: `Delete ${counted(keys.length, "key")}?`,
-    text: [
-      el("p", {}, `${keys.length === 1 ? "It is" : "They are"} deleted from the store ${store}. This cannot be undone.`),
-      el("ul", { class: "sample", tabIndex: 0, "aria-label": "Keys" }, ...listed),
-      keys.length > listed.length ? el("p", { class: "note" }, `and ${(keys.length - listed.length).toLocaleString("en")} more`) : "",
-      curl,
-    ],
-    yes: `Delete ${counted(keys.length, "key")}`,
-    danger: true,
-    count: keys.length,
-  });
-  if (!yes) return;
-  try {
-    await deleteMany(keys, store);
-    selected.clear();
-    say(`Deleted ${counted(keys.length, "key")}.`);
-    const open = openKey();
-    if (open !== null && keys.includes(open)) await closeValue();
-    tellDeleted(keys);
-  } catch (error) {
-    if (error instanceof ProblemError && error.problem.failed) {
-      // What was deleted is no longer selected, so that the rest can be deleted with one more click.
-      const left = new Set([...error.problem.failed.map((each) => each.key), ...(error.problem.not_attempted ?? [])]);
-      for (const key of keys) if (!left.has(key)) selected.delete(key);
-      await refresh();
-    }
-    byId("keys-problem").replaceChildren(errorBox(error));
-    showSelection();
-  }
-}
-
 /** Says what the button beside the prefix deletes. */
 function showDelete() {
   byId("delete-prefix").textContent = prefix.value ? "Delete this prefix…" : "Delete all keys…";
-}
-
-/** Deletes all keys with the prefix that is typed, after a question that names their number. */
-async function deleteByPrefix() {
-  const { store } = session;
-  const wanted = prefix.value;
-  const note = byId("keys-note");
-  const before = note.textContent;
-  note.textContent = "Counting the keys…";
-  byId("keys-problem").replaceChildren();
-  try {
-    const count = await deletePrefix(wanted, true, store);
-    note.textContent = before;
-    if (!count) return say(wanted ? "No key starts with this prefix." : "The store has no keys.");
-    const curl = el("div", {});
-    showCurl(curl, [["Delete these keys", { method: "DELETE", path: "/keys", query: prefixQuery(wanted) }]]);
-    const what = wanted ? el("p", {}, "All keys that start with ", keyText(wanted)) : el("p", {}, el("strong", {}, "All keys of the store. "), "No prefix is given.");
-    const yes = await ask({
-      title: `Delete ${counted(count, "key")}?`,
-      text: [what, el("p", {}, `${count === 1 ? "It is" : "They are"} deleted from the store ${store}. This cannot be undone.`), curl],
-      yes: `Delete ${counted(count, "key")}`,
-      danger: true,
-      count,
-    });
-    if (!yes) return undefined;
-    note.textContent = "Deleting…";
-    const deleted = await deletePrefix(wanted, false, store);
-    say(`Deleted ${counted(deleted, "key")}.`);
-    for (const key of [...selected]) if (key.startsWith(wanted)) selected.delete(key);
-    if (openKey()?.startsWith(wanted)) await closeValue();
-    await refresh();
-  } catch (error) {
-    note.textContent = before;
-    byId("keys-problem").replaceChildren(errorBox(error));
-  }
-  return undefined;
 }
 
 /** Opens the selected pairs in the table of Write, with the values that they have now. */
@@ -380,23 +261,9 @@ byId("search-all").onclick = () => search(filter.value);
 byId("page-first").onclick = () => list([null]);
 byId("page-back").onclick = () => list(page.path.slice(0, -1));
 byId("page-next").onclick = () => list([...page.path, page.next]);
-byId("delete-prefix").onclick = deleteByPrefix;
-byId("delete-selected").onclick = deleteSelected;
+byId("delete-prefix").onclick = () => deleteByPrefix(prefix.value, () => refresh());
+byId("delete-selected").onclick = () => deleteSelected(() => refresh());
 byId("edit-selected").onclick = editSelected;
-byId("copy-selected").onclick = () => copy([...selected].join("\n"), counted(selected.size, "key"));
-byId("clear-selected").onclick = () => {
-  selected.clear();
-  tick(false);
-  showSelection();
-};
-all.onchange = () => {
-  for (const key of rows.keys()) {
-    if (all.checked) selected.add(key);
-    else selected.delete(key);
-  }
-  tick(all.checked);
-  showSelection();
-};
 arrows(body);
 addEventListener("keydown", async (event) => {
   const typing = event.target instanceof HTMLElement && event.target.matches("input, textarea, select");

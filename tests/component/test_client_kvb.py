@@ -317,6 +317,32 @@ def test_ctrl_c_says_how_far_the_command_came(
             assert int(match[1]) in range(1, 20_001)
 
 
+def test_ctrl_c_in_a_copy_says_how_far_it_came(
+    server: Server, client: httpx.Client, tmp_path: Path, host: str
+) -> None:
+    assert kvb("import", "-", stdin=_lines(20_000), KVB_URL=server.url).returncode == 0
+    with serving(host, tmp_path) as other, Store(other.url) as copied:
+        with _started("copy", "--part-lines", "100", server.url, other.url) as run:
+            deadline = time.monotonic() + 30
+            while not copied.count() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            run.send_signal(signal.SIGINT)
+            assert run.wait(30) == 130
+            assert run.stderr is not None
+            line = run.stderr.read()
+        match = re.fullmatch(
+            rb"kvb: Interrupted after pair (\d+)\. All up to it are applied, and perhaps some after it\. "
+            rb"The command may be repeated\.\n",
+            line,
+        )
+        assert match, line
+        applied = int(match[1])
+        assert 100 <= applied < 20_000
+        assert copied.count() >= applied
+        assert kvb("copy", server.url, other.url).returncode == 0  # as it says
+        assert kvb("diff", server.url, other.url).returncode == 0
+
+
 def _lines(count: int) -> bytes:
     return b"".join(b'{"key": "k%06d", "value": "%s"}\n' % (each, b"v" * 90) for each in range(count))
 

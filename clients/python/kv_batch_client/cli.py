@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from kv_batch_client import commands, parser
+from kv_batch_client import commands
 from kv_batch_client.deleting import DeleteStopped
 from kv_batch_client.errors import BadInput, ClientError, GatewayProblem, WriteStopped, sentence
 
@@ -18,9 +19,8 @@ INTERRUPTED, NO_READER = 130, 141
 _TOKENS = " kvb reads it from KVB_TOKEN or --token-file (for the second URL: KVB_TOKEN_TO, --token-file-to)."
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs `kvb`. Returns its exit code."""
-    options = parser.build().parse_args(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Runs the command that the options name. Returns the exit code."""
     try:
         code = commands.COMMANDS[options.command](options)
         sys.stdout.flush()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +15,7 @@ import httpx
 import pytest
 
 from fake_gateway import Gateway
-from kv_batch_client import Store, cli
+from kv_batch_client import Store, cli, parser
 from kv_batch_client.lines import end_line, pair_line
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -29,7 +33,7 @@ def kvb(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[byte
     def run(gateway: httpx.BaseTransport | Answer, *arguments: str) -> tuple[int, str, str]:
         transport = gateway if isinstance(gateway, httpx.BaseTransport) else httpx.MockTransport(gateway)
         monkeypatch.setattr("kv_batch_client.connections.Store", partial(Store, transport=transport))
-        code = cli.main([*arguments, "--retry-seconds", "0"])
+        code = cli.run(parser.build().parse_args([*arguments, "--retry-seconds", "0"]))
         out, err = capfdbinary.readouterr()
         return code, out.decode(), err.decode()
 
@@ -115,3 +119,17 @@ def test_ctrl_c_in_the_first_part_of_a_copy_is_one_line(kvb: Run) -> None:
     assert err == (
         "kvb: Interrupted in the first part. Some of it may be applied. The command may be repeated.\n"
     )
+
+
+def test_ctrl_c_while_the_modules_are_imported_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "httpx.py").write_text("import time\nprint('imported', flush=True)\ntime.sleep(60)\n")
+    paths = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
+    command = [sys.executable, "-m", "kv_batch_client", "keys"]
+    environment = os.environ | {"PYTHONPATH": paths}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=environment) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"imported\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"", b"")
+        assert process.returncode == -signal.SIGINT
