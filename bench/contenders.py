@@ -4,6 +4,7 @@
 | --- | --- |
 | hello | the SDK's hello: an answer that costs nothing |
 | bare | the least guest in Python that makes the host calls of kv-batch, and checks nothing |
+| calls | the host calls of kv-batch and no other work: its bodies are parsed once, its answers made once |
 | plain | what a Python user of Spin writes first: one call a key |
 | javascript | the same in JavaScript, by Spin's own toolchain for it; its components are for WASI 0.2 |
 | webdis | Webdis, an HTTP server in C over Redis, without Spin |
@@ -24,12 +25,14 @@ from pathlib import Path
 from tests.backends.engines import Engine, running
 from tests.servers import free_port, serving
 from tools.components import ROOT, SPIN_OPTIONS
+from tools.up.data import DATABASE, write_ahead
 
 BUILT = ROOT / "build" / "bench"
 WORLDS = {
     "hello": ["-w", "spin:up/http-trigger@4.1.0"],
     "plain": ["-w", "spin:up/http-trigger@4.1.0"],
     "bare": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
+    "calls": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
     "stream": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
 }
 """The guests in Python of `bench/peers/`, and the options that name their worlds."""
@@ -142,6 +145,8 @@ def contender(name: str, engine: Engine, data: Path) -> Iterator[Contender]:
         config = data / "runtime-config.toml"
         config.write_text(engine.runtime_config)
         options += ["--runtime-config-file", str(config)]
+    else:
+        write_ahead(data / DATABASE)  # as `make up` does
     is_peer = name in GUESTS
     with serving(
         "spin" if is_peer else name,
@@ -180,7 +185,7 @@ def compiled(name: str) -> Path:
     place = BUILT / name
     component, manifest = place / f"{name}.wasm", place / "spin.toml"
     source = ROOT / "bench" / "peers" / f"{name}{GUESTS[name]}"
-    files = [file for file in source.rglob("*") if file.is_file()] or [source]
+    files = [file for file in source.rglob("*") if file.is_file()] or [source, source.parent / "wire.py"]
     if component.exists() and all(component.stat().st_mtime > file.stat().st_mtime for file in files):
         return manifest
     place.mkdir(parents=True, exist_ok=True)
@@ -196,7 +201,7 @@ def _compile_python(source: Path, component: Path) -> None:
     run = "import componentize_py, sys; sys.exit(componentize_py.script())"
     command = [sys.executable, "-c", run, "-q", *WORLDS[source.stem], "componentize"]
     subprocess.run(
-        [*command, "-p", str(source.parent), source.stem, "-o", str(component)],
+        [*command, "-p", str(source.parent), "-p", str(ROOT), source.stem, "-o", str(component)],
         env={**os.environ, "VIRTUAL_ENV": sys.prefix},
         check=True,
     )

@@ -6,6 +6,8 @@ and then the file is checked. SQLite must find no error in it (`integrity_check`
 must be there, and each batch in progress must be there completely or not at all: on SQLite a host call is a
 transaction. Then the host starts again with the same file.
 
+The file is in WAL mode, as `make up` makes it. With the variable JOURNAL=delete it is as Spin makes it.
+
 This shows that a process that dies loses no acknowledged write and leaves no partial one. It does not show
 what happens when the machine loses power: here the operating system still writes what the process has passed
 to it.
@@ -13,6 +15,7 @@ to it.
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 import sys
@@ -27,6 +30,7 @@ import httpx
 
 from bench.files import machine
 from tests.servers import Server, serving
+from tools.up.data import DATABASE, write_ahead
 
 SIZES = (1, 50, 1_000, 6_000)
 """Keys in a batch of each writer. No batch is split into several calls."""
@@ -104,11 +108,18 @@ def main() -> int:
     seed = int(given[1]) if len(given) > 1 else random.randrange(10_000)
     host = given[2] if len(given) > 2 else "spin"
     chance = random.Random(seed)
-    print(f"{rounds} rounds on {host}, batches of {SIZES} keys, {machine()}; seed {seed}", flush=True)
+    wal = os.environ.get("JOURNAL", "wal") == "wal"
+    print(
+        f"{rounds} rounds on {host}, {'WAL' if wal else 'rollback journal'}, "
+        f"batches of {SIZES} keys, {machine()}; seed {seed}",
+        flush=True,
+    )
     writers = [Writer(f"w{size}", size) for size in SIZES]
     applied_unanswered = 0
     with tempfile.TemporaryDirectory() as name:
         data = Path(name)
+        if wal:
+            write_ahead(data / DATABASE)
         for turn in range(rounds):
             with serving(host, data) as server:
                 threads = [threading.Thread(target=writer.write, args=(server,)) for writer in writers]
@@ -118,7 +129,7 @@ def main() -> int:
                 server.kill()
                 for thread in threads:
                     thread.join()
-            with closing(sqlite3.connect(data / "sqlite_key_value.db")) as store:
+            with closing(sqlite3.connect(data / DATABASE)) as store:
                 verdict = store.execute("PRAGMA integrity_check").fetchone()[0]
                 before = [writer.stored for writer in writers]
                 faults = [fault for writer in writers if (fault := writer.look(store))]

@@ -4,7 +4,7 @@ kv-batch is compared with a plain loop, the peer `stream` of `bench/peers`, whic
 at a time. Both run under `spin up` with SQLite, alternately, each on a fresh store. The output is compared
 with the input byte for byte. As the upper limit for any gateway, SQLite alone writes the same pairs into
 Spin's table with Spin's statement, in transactions of as many pairs as kv-batch sends in a call, without
-parsing lines or sending anything.
+parsing lines or sending anything. All files are in WAL mode, as `make up` makes them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bench.contenders import compiled
 from bench.files import fetch, machine, must_equal, send, write
 from kv_batch.bucket import MOST_KEYS
 from tests.servers import serving
+from tools.up.data import DATABASE, write_ahead
 
 
 def main() -> int:
@@ -59,6 +60,9 @@ def measured(count: int, rounds: int) -> dict[str, Any]:
         file = write(place / "in.ndjson", range(count))
         out = place / "out.ndjson"
         for turn in range(rounds):
+            for name in ("gateway", "plain"):
+                (place / f"{name}-{turn}").mkdir()
+                write_ahead(place / f"{name}-{turn}" / DATABASE)
             with serving("spin", place / f"gateway-{turn}") as server:
                 url = f"{server.url}/v1/default"
                 took["kv-batch, import"].append(send(f"{url}/set-many", file, out))
@@ -82,6 +86,7 @@ def sqlite_alone(file: Path, database: Path) -> float:
     """The seconds that SQLite needs to write the pairs of a file."""
     with file.open("rb") as lines:
         rows = [("default", pair["key"], pair["value"].encode()) for pair in map(json.loads, lines)]
+    write_ahead(database)
     with closing(sqlite3.connect(database, isolation_level=None)) as store:
         store.execute(
             "CREATE TABLE spin_key_value (store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -63,6 +63,8 @@ class Database:
             path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
         )
         self._lock = threading.Lock()
+        with suppress(sqlite3.OperationalError):  # another process holds the file: it keeps its mode
+            self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS spin_key_value "
             "(store TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (store, key))"

@@ -9,15 +9,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import componentize_py_async_support
-import wit_world
 import wit_world.exports
-from componentize_py_async_support.futures import FutureReader
-from componentize_py_async_support.streams import ByteStreamWriter
-from componentize_py_types import Ok, Result
 from wit_world.imports import batch, monotonic_clock, wasi_http_types, wasi_keyvalue_store
-from wit_world.imports.wasi_http_types import ErrorCode, Fields
 from wit_world.imports.wasi_keyvalue_store import Bucket
+
+from bench.peers import wire
 
 BUCKETS: list[Bucket] = []
 """The open bucket of the instance, after its first request."""
@@ -28,17 +24,10 @@ class HttpHandler(wit_world.exports.HttpHandler):
 
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
         path = request.get_path_with_query() or ""
-        reader, _ = wasi_http_types.Request.consume_body(request, _no_error())
-        sent = bytearray()
-        with reader:
-            while not reader.writer_dropped:
-                sent += await reader.read(256 * 1024)
+        sent = await wire.read(request)
         answer = json.dumps(_answer(path, json.loads(sent)), ensure_ascii=False).encode() + b"\n"
         await monotonic_clock.wait_for(1)
-        writer, body = wit_world.byte_stream()
-        componentize_py_async_support.spawn(_send(writer, answer))
-        headers = [("content-type", b"application/json"), ("content-length", b"%d" % len(answer))]
-        return wasi_http_types.Response.new(Fields.from_list(headers), body, _no_trailers())[0]
+        return wire.answer(answer)
 
 
 def _answer(path: str, asked: dict[str, list[Any]]) -> dict[str, object]:
@@ -54,18 +43,3 @@ def _answer(path: str, asked: dict[str, list[Any]]) -> dict[str, object]:
         return {"pairs": len(asked["pairs"])}
     batch.delete_many(bucket, asked["keys"])
     return {"keys": len(asked["keys"])}
-
-
-async def _send(writer: ByteStreamWriter, answer: bytes) -> None:
-    with writer:
-        await writer.write_all(answer)
-
-
-def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:
-    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[
-        1
-    ]
-
-
-def _no_error() -> FutureReader[Result[None, ErrorCode]]:
-    return wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))[1]

@@ -10,13 +10,11 @@ from __future__ import annotations
 import json
 
 import componentize_py_async_support
-import wit_world
 import wit_world.exports
-from componentize_py_async_support.futures import FutureReader
 from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
-from componentize_py_types import Ok, Result
 from wit_world.imports import batch, wasi_http_types, wasi_keyvalue_store
-from wit_world.imports.wasi_http_types import ErrorCode, Fields
+
+from bench.peers import wire
 
 PAIRS = 1_000
 
@@ -26,10 +24,10 @@ class HttpHandler(wit_world.exports.HttpHandler):
 
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
         sent = type(request.get_method()).__name__ == "Method_Post"
-        reader, _ = wasi_http_types.Request.consume_body(request, _no_error())
-        writer, body = wit_world.byte_stream()
+        reader = wire.body_of(request)
+        response, writer = wire.begun([])
         componentize_py_async_support.spawn(_import(reader, writer) if sent else _export(reader, writer))
-        return wasi_http_types.Response.new(Fields.from_list([]), body, _no_trailers())[0]
+        return response
 
 
 async def _import(reader: ByteStreamReader, writer: ByteStreamWriter) -> None:
@@ -65,13 +63,3 @@ async def _export(reader: ByteStreamReader, writer: ByteStreamWriter) -> None:
                 if (value := values[key]) is not None
             ]
             await writer.write_all("\n".join(lines).encode() + b"\n")
-
-
-def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:
-    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[
-        1
-    ]
-
-
-def _no_error() -> FutureReader[Result[None, ErrorCode]]:
-    return wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))[1]

@@ -49,6 +49,14 @@ def test_the_table_is_that_of_spin(database: Database, tmp_path: Path) -> None:
         assert spin.execute("SELECT * FROM spin_key_value").fetchall() == [("default", "k\0é", b"\x00\xff")]
 
 
+def test_the_store_has_a_write_ahead_log_until_it_is_closed(database: Database, tmp_path: Path) -> None:
+    SqliteBucket(database, "default").set("k", b"v")
+    wal = tmp_path / f"{FILE}-wal"
+    assert wal.stat().st_size > 0
+    database.close()
+    assert not wal.exists()
+
+
 def test_stores_in_one_file_are_apart(database: Database) -> None:
     first, second = SqliteBucket(database, "first"), SqliteBucket(database, "second")
     first.set("k", b"1")

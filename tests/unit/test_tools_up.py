@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from tools.up.access import (
     decide_access,
     with_dotenv,
 )
-from tools.up.data import ensure_directory
+from tools.up.data import DATABASE, ensure_directory, write_ahead
 from tools.up.errors import CannotServe
 from tools.up.host import Spin, choose_host, find_spin
 from tools.up.listen import Listen, ensure_free, parse_listen
@@ -378,6 +380,38 @@ def test_a_directory_that_cannot_be_written_is_refused() -> None:
         ensure_directory(Path("/proc/kv-batch"))
 
 
+def journal_mode(file: Path) -> str:
+    with closing(sqlite3.connect(file)) as connection:
+        return str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+
+
+def test_a_store_keeps_its_pairs_and_gets_a_write_ahead_log(tmp_path: Path) -> None:
+    file = tmp_path / DATABASE
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE spin_key_value (store, key, value)")
+        connection.execute("INSERT INTO spin_key_value VALUES ('default', 'a', x'01')")
+    assert journal_mode(file) == "delete"
+    write_ahead(file)
+    assert journal_mode(file) == "wal"
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT * FROM spin_key_value").fetchall() == [("default", "a", b"\x01")]
+
+
+def test_a_store_that_is_locked_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / DATABASE
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+        connection.execute("BEGIN EXCLUSIVE")
+        write_ahead(file)
+    assert journal_mode(file) == "delete"
+
+
+def test_a_file_that_is_no_database_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"something else" * 100)
+    write_ahead(tmp_path / DATABASE)
+    assert (tmp_path / DATABASE).read_bytes() == b"something else" * 100
+
+
 # The whole program. The fake Spin prints its arguments, the fake make its target.
 
 
@@ -432,6 +466,7 @@ def test_it_builds_what_spin_needs_and_becomes_spin(tmp_path: Path) -> None:
     ]
     assert done.stderr == "useful\n"
     assert done.returncode == 7, "the exit code is the host's own"
+    assert journal_mode(tmp_path / "data" / DATABASE) == "wal"
 
 
 def test_it_builds_what_an_older_spin_needs(tmp_path: Path) -> None:
@@ -453,6 +488,7 @@ def test_what_spin_reads_of_its_own_settings_is_mentioned(tmp_path: Path) -> Non
     done = run_up(tmp_path, spin=SPIN_41, RUNTIME_CONFIG_FILE="redis.toml")
 
     assert "sqlite_key_value.db, unless redis.toml configures another store" in done.stdout
+    assert not (tmp_path / "data" / DATABASE).exists()
 
 
 def test_a_token_stays_out_of_what_is_printed(tmp_path: Path) -> None:

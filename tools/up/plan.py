@@ -16,7 +16,7 @@ from tools.up.access import (
     decide_access,
     with_dotenv,
 )
-from tools.up.data import DEFAULT_DATA, ensure_directory, where_data_lies
+from tools.up.data import DATABASE, DEFAULT_DATA, ensure_directory, other_store, where_data_lies, write_ahead
 from tools.up.host import choose_host, command_line, component_file, find_spin
 from tools.up.listen import DEFAULT_LISTEN, Listen, ensure_free, parse_listen
 
@@ -41,7 +41,7 @@ class Plan:
 
 
 def plan(environment: Mapping[str, str]) -> Plan:
-    """Decide how to serve, and check that it is possible. Creates the data directory.
+    """Decide how to serve, and check that it is possible. Creates the data directory and the store.
 
     Raises:
         CannotServe: a setting is invalid, or this machine cannot serve.
@@ -53,6 +53,8 @@ def plan(environment: Mapping[str, str]) -> Plan:
     anonymous, access = decide_access(listen, variables)
     ensure_free(listen)
     data = ensure_directory(Path(variables.get("DATA") or ROOT / DEFAULT_DATA).expanduser())
+    if not other_store(host, variables):
+        write_ahead(data / DATABASE)
 
     variables[ANONYMOUS] = anonymous
     variables[ALLOWED_HOSTS] = allowed_hosts(listen, variables)
