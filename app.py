@@ -34,7 +34,7 @@ from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Response
 from guests.scheduling import yield_to_host
-from guests.wasi import WitHost, request_of
+from guests.wasi import WitHost, headers_of, request_of
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Clock
 from kv_batch.wit import Wit
@@ -106,28 +106,43 @@ class Yielder:
 
 
 class SpinBody:
-    """The body of one request."""
+    """The body of one request.
+
+    Args:
+        reader: The body.
+        trailers: Its trailers.
+        headers: The headers of the request.
+    """
 
     def __init__(
-        self, reader: ByteStreamReader, trailers: FutureReader[Result[Fields | None, ErrorCode]]
+        self,
+        reader: ByteStreamReader,
+        trailers: FutureReader[Result[Fields | None, ErrorCode]],
+        headers: Mapping[str, str],
     ) -> None:
         self.reader = reader
         self._trailers = trailers
+        length = headers.get("content-length", "")
+        # The bytes that are still to come; None if the client did not tell their number.
+        self._left = int(length) if length.isdecimal() and "transfer-encoding" not in headers else None
         self._ended = False
         self._begun = False
         self._yielder = Yielder()
 
     async def read(self) -> bytes:
         self._begun = True
-        while not self.reader.writer_dropped:
-            chunk = await self.reader.read(READ_BYTES)
+        # To read the end of a body of known length costs two more calls of the host.
+        while self._left != 0 and not self.reader.writer_dropped:
+            chunk = await self.reader.read(READ_BYTES if self._left is None else min(READ_BYTES, self._left))
             if chunk:
+                if self._left is not None:
+                    self._left -= len(chunk)
                 await self._yielder.after(len(chunk))
                 return chunk
         if not self._ended:
             self._ended = True
             # The stream of an incomplete body simply ends. Only the trailers show that it is incomplete.
-            if isinstance(await self._trailers.read(), Err):
+            if self._left != 0 and isinstance(await self._trailers.read(), Err):
                 raise BodyCutShort
         return b""
 
@@ -231,16 +246,12 @@ class HttpHandler(wit_world.exports.HttpHandler):
     """The export `wasi:http/handler`."""
 
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
-        head = (  # read first, since `consume_body` takes the request
-            request.get_method(),
-            request.get_path_with_query(),
-            request.get_headers().copy_all(),
-            request.get_authority(),
-        )
-        reader, trailers = wasi_http_types.Request.consume_body(request, _no_error())
-        received = SpinBody(reader, trailers)
-        asked = request_of(*head, received)
-        headers = asked.headers
+        # Everything else is read first, since `consume_body` takes the request.
+        method, target = request.get_method(), request.get_path_with_query()
+        fields = request.get_headers().copy_all()
+        headers = headers_of(fields, request.get_authority)
+        received = SpinBody(*wasi_http_types.Request.consume_body(request, _no_error()), headers)
+        asked = request_of(method, target, fields, headers, received)
         response = await GATEWAY.handle(asked)
         if isinstance(response.body, bytes) and not received.is_under_way(headers):
             received.close()  # early: the host has less to do after the answer
@@ -253,9 +264,10 @@ class HttpHandler(wit_world.exports.HttpHandler):
         componentize_py_async_support.spawn(
             _send(writer, response, received, headers, asked.method == "HEAD")
         )
-        fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
-        answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
-        answer.set_status_code(response.status)
+        answered = Fields.from_list([(name, value.encode()) for name, value in response.headers])
+        answer = wasi_http_types.Response.new(answered, body, _no_trailers())[0]
+        if response.status != 200:
+            answer.set_status_code(response.status)
         return answer
 
 

@@ -34,8 +34,25 @@ def method_name(method: object) -> str:
     return other if other is not None else type(method).__name__.removeprefix("Method_").upper()
 
 
+def headers_of(fields: list[tuple[str, bytes]], authority: Callable[[], str | None]) -> dict[str, str]:
+    """The headers of a request, by lower-case name.
+
+    Args:
+        fields: Its headers, in the order received.
+        authority: Returns its authority, which HTTP/2 has instead of the header `host`.
+    """
+    headers = header_map(fields)
+    if "host" not in headers:
+        headers["host"] = authority() or ""
+    return headers
+
+
 def request_of(
-    method: object, target: str | None, fields: list[tuple[str, bytes]], authority: str | None, body: Body
+    method: object,
+    target: str | None,
+    fields: list[tuple[str, bytes]],
+    headers: dict[str, str],
+    body: Body,
 ) -> Request:
     """The request of `wasi:http/types`, as the gateway sees it.
 
@@ -43,10 +60,8 @@ def request_of(
         method: Its case of `method`.
         target: Its path with the query.
         fields: Its headers, in the order received.
-        authority: Its authority. HTTP/2 has it instead of the header `host`.
+        headers: The same by name (`headers_of`).
         body: Its body.
     """
     target = target or "/"
-    headers = header_map(fields)
-    headers.setdefault("host", authority or "")
     return Request(method_name(method), target, headers, body, base_of(fields, target))

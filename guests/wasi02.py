@@ -34,7 +34,7 @@ from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Response
 from guests.blocking import run
-from guests.wasi import WitHost, request_of
+from guests.wasi import WitHost, headers_of, request_of
 from kv_batch.wit import Wit
 
 READ_BYTES = 256 * 1024
@@ -151,7 +151,8 @@ class IncomingHandler(wit_world.exports.IncomingHandler):
 async def _handle(request: IncomingRequest, response_out: ResponseOutparam) -> None:
     with request, Wasi02Body(request) as body:
         fields = request.headers().entries()
-        asked = request_of(request.method(), request.path_with_query(), fields, request.authority(), body)
+        headers = headers_of(fields, request.authority)
+        asked = request_of(request.method(), request.path_with_query(), fields, headers, body)
         response = await GATEWAY.handle(asked)
         await _send(Answer(response_out, response), response, asked.method == "HEAD")
         body.read_on(asked.headers, linger.limits(response.status))

@@ -17,7 +17,7 @@ import pytest
 
 from gateway.gateway import Gateway
 from gateway.http import Response
-from guests.wasi import WitHost, request_of
+from guests.wasi import WitHost, headers_of, request_of
 from tests.clock import run
 from tests.unit.test_gateway import SmallBody
 from tests.unit.test_wit import AsyncStore, wit_over
@@ -61,7 +61,10 @@ class Measured:
     ) -> Response:
         async def handle() -> Response:
             fields = [*FIELDS, ("content-length", b"%d" % len(body))]
-            request = request_of(Method_Post(), f"/v1/default/{operation}", fields, None, SmallBody([body]))
+            headers = headers_of(fields, lambda: None)
+            request = request_of(
+                Method_Post(), f"/v1/default/{operation}", fields, headers, SmallBody([body])
+            )
             return await self.gateway.handle(request)
 
         answer = run(handle()) if around is None else around(lambda: run(handle()))

@@ -44,7 +44,8 @@ def write_ahead(database: Path) -> None:
     """Put a SQLite file into WAL mode (https://www.sqlite.org/wal.html), and create it if it is missing.
 
     The mode is kept in the file, for Spin as well. A small write then takes one flush of the disk instead of
-    several. If another process has locked the file, or its file system has no shared memory, it keeps its mode.
+    several. If another process has locked the file, or its file system has no shared memory, the mode stays
+    as it is.
     """
     with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=1)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
