@@ -1,4 +1,7 @@
-"""The hosts of the HTTP suite: every test runs on each that the machine has."""
+"""The hosts of the HTTP suite: every test runs on each that the machine has.
+
+A module whose tests say nothing more on the older components names its own hosts in `RUN_ON`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,13 @@ import pytest
 from tests.servers import HOSTS, Server, serving, why_not
 
 
-@pytest.fixture(scope="session", params=HOSTS)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "host" in metafunc.fixturenames:
+        hosts = getattr(metafunc.module, "RUN_ON", HOSTS)
+        metafunc.parametrize("host", hosts, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def host(request: pytest.FixtureRequest) -> str:
     """The name of a host that this machine has."""
     name = str(request.param)

@@ -1,4 +1,4 @@
-"""The command `kvb` (clients/python) against every host."""
+"""The command `kvb` (clients/python) against both hosts."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from tests.conftest import FIGURES
 from tests.servers import Server, free_port, serving
 from tests.transcripts import blocks, run
 from tools.components import ROOT
+
+RUN_ON = ("embedded", "spin")
 
 README = (ROOT / "clients/python/README.md").read_text()
 
