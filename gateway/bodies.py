@@ -11,23 +11,15 @@ from gateway.wire.media import MAX_HEADER_LENGTH, NDJSON, foreign_charset, media
 from gateway.wire.pairs import Pair
 
 
-def media_type_of(request: Request) -> str:
-    """The media type of the body without parameters, in lower case; empty if there is none."""
-    return media_type(_content_type(request))
-
-
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "")[:MAX_HEADER_LENGTH]
-
-
-def open_body(request: Request, *types: str) -> Body:
-    """The body, which is decompressed as it is read.
+def open_body(request: Request, *types: str) -> tuple[str, Body]:
+    """The media type of the body, one of `types`, and the body, which is decompressed as it is read.
 
     Raises:
         Problem: `unsupported-media-type`: its media type is none of `types`, or its charset or its
             content-encoding is not supported.
     """
-    sent = media_type_of(request)
+    declared = request.headers.get("content-type", "")[:MAX_HEADER_LENGTH]
+    sent = media_type(declared)
     if sent not in types:
         met = f"the content-type {sent[:100]!r}" if sent else "no content-type"
         raise Problem(
@@ -36,7 +28,7 @@ def open_body(request: Request, *types: str) -> Body:
             "curl sets application/json with --json, and multipart/form-data with -F.",
             headers=[("accept-post", ", ".join(types))],
         )
-    charset = foreign_charset(_content_type(request))
+    charset = foreign_charset(declared)
     if charset is not None:
         raise Problem(
             "unsupported-media-type",
@@ -46,13 +38,13 @@ def open_body(request: Request, *types: str) -> Body:
         )
     encoding = request.headers.get("content-encoding")
     if encoding is None:
-        return request.body
+        return sent, request.body
     codings = encoding.lower().split(",")
     match [name for coding in codings if (name := coding.strip()) not in ("", "identity")]:
         case []:
-            return request.body
+            return sent, request.body
         case ["gzip" | "x-gzip"]:
-            return coding.Unpacked(request.body)
+            return sent, coding.Unpacked(request.body)
     raise Problem(
         "unsupported-media-type",
         f"The body has the content-encoding {', '.join(codings)[:100]!r}. Send gzip, or none.",
@@ -67,9 +59,13 @@ async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
         Problem: `too-large`.
         BodyCutShort: the connection closed before the end of the body.
     """
-    chunks = Limited(request, body, limits.body_bytes)
+    left = limits.body_bytes
+    _check_declared(request, left)
     received = []
-    while chunk := await chunks.read():
+    while chunk := await body.read():
+        left -= len(chunk)
+        if left < 0:
+            raise _body_too_large(limits.body_bytes)
         received.append(chunk)
     return b"".join(received)
 
@@ -82,38 +78,25 @@ async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
         BodyCutShort: the connection closed before the end of the body.
     """
     form = FormDecoder(request.headers["content-type"], limits)
-    chunks = Limited(request, body, limits.body_bytes)
-    while chunk := await chunks.read():
+    left = limits.body_bytes
+    _check_declared(request, left)
+    while chunk := await body.read():
+        left -= len(chunk)
+        if left < 0:
+            raise _body_too_large(limits.body_bytes)
         form.feed(chunk)
     return form.pairs()
 
 
-class Limited:
-    """A body up to a limit. One with a larger content-length is refused unread."""
+def _check_declared(request: Request, limit: int) -> None:
+    """Checks the content-length: a body that is too large is refused unread.
 
-    def __init__(self, request: Request, body: Body, limit: int) -> None:
-        """A body.
-
-        Raises:
-            Problem: `too-large`.
-        """
-        declared = request.headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
-            raise _body_too_large(limit, int(declared))
-        self._body = body
-        self._limit = self._left = limit
-
-    async def read(self) -> bytes:
-        """The next chunk; empty at the end.
-
-        Raises:
-            Problem: `too-large`.
-        """
-        chunk = await self._body.read()
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise _body_too_large(self._limit)
-        return chunk
+    Raises:
+        Problem: `too-large`.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
+        raise _body_too_large(limit, int(declared))
 
 
 def _body_too_large(limit: int, actual: int | None = None) -> Problem:

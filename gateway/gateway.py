@@ -20,7 +20,7 @@ from gateway.http import Request, Response, buffered
 from gateway.pages import CONSOLE
 from gateway.problems import Problem, answer, code_of
 from gateway.ready import PROBE_RETRY_SECONDS, Readiness
-from gateway.record import CountedBody, LoggedBody, Record
+from gateway.record import MAX_LOGGED_NAME, CountedBody, LoggedBody, Record
 from gateway.routes import ROUTES, Call
 from gateway.settings import Access, Limits, ready_stores, retry_seconds
 from gateway.stores import Store
@@ -70,10 +70,11 @@ class Gateway:
         # A page at the base without a slash would resolve its own links against the directory above.
         if request.path in PUBLIC and (request.full_path or "/") != request.base:
             record.route = request.path
-            _allow(request, method, ["GET"])
+            if method != "GET":
+                raise _not_allowed(request, ["GET"])
             return await self._public(request, record)
         segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
-        if unquote(segments[0]) != "v1":
+        if segments[0] != "v1" and unquote(segments[0]) != "v1":
             raise _not_found(request)
         if self._access is None:
             self._access = Access.of(self._host.config)
@@ -89,9 +90,10 @@ class Gateway:
         methods = ROUTES.get(rest[0] if rest else None) if label and len(rest) < 2 else None
         if methods is None:
             raise _not_found(request)
-        record.route = "/".join(["/v1/{store}", *rest])
-        _allow(request, method, methods)
-        record.store = label
+        record.route = f"/v1/{{store}}/{rest[0]}" if rest else "/v1/{store}"
+        if method not in methods:
+            raise _not_allowed(request, methods)
+        record.store = label[:MAX_LOGGED_NAME]
         needed, route = methods[method]
         require(caller, needed, label)
         if self._limits is None:
@@ -127,15 +129,14 @@ class Gateway:
         return buffered(status, JSON, json.dumps({"stores": stores}).encode() + b"\n")
 
 
-def _allow(request: Request, method: str, methods: Collection[str]) -> None:
-    if method not in methods:
-        allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
-        hint = " curl -T sends PUT: add -X POST." if request.method == "PUT" and "POST" in methods else ""
-        raise Problem(
-            "method-not-allowed",
-            f"This path does not have the method {request.method[:100]}. It has: {', '.join(allowed)}.{hint}",
-            headers=[("allow", ", ".join(allowed))],
-        )
+def _not_allowed(request: Request, methods: Collection[str]) -> Problem:
+    allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
+    hint = " curl -T sends PUT: add -X POST." if request.method == "PUT" and "POST" in methods else ""
+    return Problem(
+        "method-not-allowed",
+        f"This path does not have the method {request.method[:100]}. It has: {', '.join(allowed)}.{hint}",
+        headers=[("allow", ", ".join(allowed))],
+    )
 
 
 def _not_found(request: Request) -> Problem:

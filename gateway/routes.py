@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway import streams
-from gateway.bodies import media_type_of, open_body, read_bytes, read_form
+from gateway.bodies import open_body, read_bytes, read_form
 from gateway.http import Body, Request, Response, buffered
 from gateway.problems import Problem, line
 from gateway.record import Record
@@ -49,11 +49,11 @@ class Call:
 
 async def post_get_many(call: Call) -> Response:
     """`POST /v1/{store}/get-many`, JSON or NDJSON, and the answer in either"""
-    body = open_body(call.request, JSON, NDJSON)
+    media_type, body = open_body(call.request, JSON, NDJSON)
     query = parse_query(call.request.query, {"encoding", "end"})
     always_base64 = _encoding(query)
     ended = _is_true(query, "end")
-    if media_type_of(call.request) == JSON:
+    if media_type == JSON:
         keys = await _sent_keys(call, body)
         return await _get_many(call, keys, always_base64)
     blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
@@ -71,13 +71,13 @@ async def get_get_many(call: Call) -> Response:
 
 async def post_set_many(call: Call) -> Response:
     """`POST /v1/{store}/set-many`, JSON, NDJSON or a form"""
-    body = open_body(call.request, JSON, NDJSON, FORM)
+    media_type, body = open_body(call.request, JSON, NDJSON, FORM)
     ended = _is_true(parse_query(call.request.query, {"end"}), "end")
-    if media_type_of(call.request) == NDJSON:
+    if media_type == NDJSON:
         return await _write_lines(
             call, SET, ndjson.read(body, call.limits, ndjson.decode_pair_lines, ended=ended)
         )
-    if media_type_of(call.request) == FORM:
+    if media_type == FORM:
         pairs = await read_form(call.request, body, call.limits)
     else:
         sent = await read_bytes(call.request, body, call.limits)
@@ -87,9 +87,9 @@ async def post_set_many(call: Call) -> Response:
 
 async def post_delete_many(call: Call) -> Response:
     """`POST /v1/{store}/delete-many`, JSON or NDJSON"""
-    body = open_body(call.request, JSON, NDJSON)
+    media_type, body = open_body(call.request, JSON, NDJSON)
     ended = _is_true(parse_query(call.request.query, {"end"}), "end")
-    if media_type_of(call.request) == NDJSON:
+    if media_type == NDJSON:
         return await _write_lines(
             call, DELETE, ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
         )

@@ -22,6 +22,8 @@ def parse_query(query: str, known: set[str]) -> dict[str, list[str]]:
         Problem: `malformed-query`.
     """
     values: dict[str, list[str]] = {}
+    if not query:
+        return values
     for part in query.split("&"):
         if not part:
             continue
@@ -44,10 +46,12 @@ def single(values: dict[str, list[str]], name: str) -> str | None:
     Raises:
         Problem: `malformed-query`.
     """
-    given = values.get(name, [])
+    given = values.get(name)
+    if given is None:
+        return None
     if len(given) > 1:
         raise malformed(name, "must not be repeated")
-    return given[0] if given else None
+    return given[0]
 
 
 def malformed(name: str, rule: str) -> Problem:

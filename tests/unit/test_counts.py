@@ -118,7 +118,7 @@ def test_a_request_is_one_host_call(operation: str, count: int, expected: list[s
     assert measured.store.calls == expected
 
 
-@pytest.mark.parametrize(("operation", "most"), [("get-many", 90), ("set-many", 92), ("delete-many", 86)])
+@pytest.mark.parametrize(("operation", "most"), [("get-many", 74), ("set-many", 79), ("delete-many", 72)])
 def test_a_small_request_is_few_calls_of_python(operation: str, most: int) -> None:
     measured = Measured()
     found = calls(measured, operation, 1)
