@@ -71,14 +71,18 @@ class Request:
 
 def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
     """Headers by lower-case name. Values are decoded as latin-1, which preserves every byte."""
-    headers: dict[str, str] = {}
+    # Hosts pass names in lower case (HTTP/2 demands it), and most requests repeat none.
+    headers = {name: raw.decode("latin-1") for name, raw in fields}
+    if len(headers) == len(fields) and "".join(headers).islower():
+        return headers
+    headers = {}
     for name, raw in fields:
         name, value = name.lower(), raw.decode("latin-1")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 
 
-def base_of(fields: list[tuple[str, bytes]], target: str) -> str:
+def base_of(fields: list[tuple[str, bytes]], headers: Mapping[str, str], target: str) -> str:
     """The path at which Spin has mounted the component: "/internal/kv" for the route "/internal/kv/...".
 
     Spin passes the whole path, and the route in the header `spin-matched-route`. It appends this header to
@@ -87,11 +91,12 @@ def base_of(fields: list[tuple[str, bytes]], target: str) -> str:
 
     Args:
         fields: The headers, in the order received.
+        headers: The same by name (`header_map`).
         target: The path with its query, as in the request line.
     """
-    routes = [raw for name, raw in fields if name.lower() == "spin-matched-route"]
-    if not routes:
+    if headers.get("spin-matched-route", "/...") == "/...":  # and no value of a client before it
         return ""
+    routes = [raw for name, raw in fields if name.lower() == "spin-matched-route"]
     segments = routes[-1].decode("latin-1").removesuffix("/...").rstrip("/").count("/")
     return "/".join(target.partition("?")[0].split("/")[: segments + 1])
 

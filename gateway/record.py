@@ -42,6 +42,16 @@ those of another."""
 _quoted = json.encoder.encode_basestring_ascii
 
 
+_LINE = (
+    '{"request_id": "%s", "trace_id": %s, "method": %s, "route": %s, "store": %s, "caller": %s, '
+    '"status": %d, "problem": %s, "keys": %d, "bytes_in": %d, "bytes_out": %d, "host_calls": %d, '
+    '"retries": %d, "ms": %.3f, "decode_ms": %.3f, "store_ms": %.3f, "encode_ms": %.3f, "send_ms": %.3f'
+)
+"""The line of a request in the log, without its end."""
+
+_TIMING = "decode;dur=%.3f, store;dur=%.3f, encode;dur=%.3f"
+
+
 class Record:
     """The record of one request. A request is in one phase at a time, starting with "decode".
 
@@ -62,44 +72,44 @@ class Record:
         retries: The number of these calls that were retries.
     """
 
+    authenticated = False
+    route: str | None = None
+    store: str | None = None
+    caller: str | None = None
+    keys = 0
+    received = 0
+    sent = 0
+    status = 0
+    problem: str | None = None
+    host_calls = 0
+    retries = 0
+    _raised: str | None = None
+    _phase: Phase = "decode"
+
     def __init__(self, method: str, headers: Mapping[str, str], base: str = "") -> None:
         given = headers.get("x-request-id", "")
         self.request_id = given if given and _REQUEST_ID.fullmatch(given) else _random_id()
         parent = headers.get("traceparent")
         self.trace_id = None if parent is None else trace_id(parent)
         self.method = method[:MAX_LOGGED_NAME]
-        self.authenticated = False
-        self.route: str | None = None
-        self.store: str | None = None
-        self.caller: str | None = None
         self.base = base
-        self.keys = 0
-        self.received = 0
-        self.sent = 0
-        self.status = 0
-        self.problem: str | None = None
-        self.host_calls = 0
-        self.retries = 0
-        self._raised: str | None = None
-        self._seconds: dict[Phase, float] = {"decode": 0, "store": 0, "encode": 0, "send": 0}
-        self._phase: Phase = "decode"
+        self._milliseconds: dict[Phase, float] = {"decode": 0.0, "store": 0.0, "encode": 0.0, "send": 0.0}
         self._since = self._start = time.perf_counter()
 
     def enter(self, phase: Phase) -> Phase:
         """Begins a phase. Returns the phase that it ends."""
         now = time.perf_counter()
-        self._seconds[self._phase] += now - self._since
-        before, self._phase, self._since = self._phase, phase, now
+        before = self._phase
+        self._milliseconds[before] += 1000 * (now - self._since)
+        self._since = now
+        self._phase = phase
         return before
 
     def server_timing(self) -> str:
         """The value of the `server-timing` header: the phases so far, in milliseconds."""
         self.enter(self._phase)
-        seconds = self._seconds
-        return (
-            f"decode;dur={1000 * seconds['decode']:.3f}, store;dur={1000 * seconds['store']:.3f}, "
-            f"encode;dur={1000 * seconds['encode']:.3f}"
-        )
+        spent = self._milliseconds
+        return _TIMING % (spent["decode"], spent["store"], spent["encode"])
 
     def record_traceback(self, error: BaseException) -> None:
         """Records the traceback of an unexpected error for the log."""
@@ -108,17 +118,23 @@ class Record:
     def log(self) -> None:
         """Writes the line at the end of the request."""
         self.enter(self._phase)
-        seconds = self._seconds
-        # A template takes a third of the time of json.dumps.
-        line = (
-            f'{{"request_id": "{self.request_id}", "trace_id": {_json(self.trace_id)}, '
-            f'"method": {_json(self.method)}, "route": {_json(self.route)}, "store": {_json(self.store)}, '
-            f'"caller": {_json(self.caller)}, "status": {self.status}, "problem": {_json(self.problem)}, '
-            f'"keys": {self.keys}, "bytes_in": {self.received}, "bytes_out": {self.sent}, '
-            f'"host_calls": {self.host_calls}, "retries": {self.retries}, '
-            f'"ms": {1000 * (self._since - self._start):.3f}, "decode_ms": {1000 * seconds["decode"]:.3f}, '
-            f'"store_ms": {1000 * seconds["store"]:.3f}, "encode_ms": {1000 * seconds["encode"]:.3f}, '
-            f'"send_ms": {1000 * seconds["send"]:.3f}'
+        # A template takes a third of the time of json.dumps, and % less than an f-string of as many parts.
+        line = _LINE % (
+            self.request_id,
+            _json(self.trace_id),
+            _json(self.method),
+            _json(self.route),
+            _json(self.store),
+            _json(self.caller),
+            self.status,
+            _json(self.problem),
+            self.keys,
+            self.received,
+            self.sent,
+            self.host_calls,
+            self.retries,
+            1000 * (self._since - self._start),
+            *self._milliseconds.values(),
         )
         if self._raised is not None:
             line += f', "traceback": {_quoted(self._raised)}'

@@ -64,4 +64,4 @@ def request_of(
         body: Its body.
     """
     target = target or "/"
-    return Request(method_name(method), target, headers, body, base_of(fields, target))
+    return Request(method_name(method), target, headers, body, base_of(fields, headers, target))

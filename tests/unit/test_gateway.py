@@ -644,3 +644,8 @@ def test_a_bad_page_is_refused(query: str) -> None:
 
 def test_headers_are_found_whatever_their_case_and_joined_when_repeated() -> None:
     assert header_map([("X-A", b"1"), ("x-a", b"2"), ("B", b"\xff")]) == {"x-a": "1, 2", "b": "\xff"}
+    assert header_map([("x-a", b"1"), ("x-a", b"2")]) == {"x-a": "1, 2"}
+    assert header_map([("x-a", b"1"), ("B", b"2")]) == {"x-a": "1", "b": "2"}
+    assert header_map([("x-a", b"1"), ("b", b"\xff")]) == {"x-a": "1", "b": "\xff"}
+    assert header_map([("1", b"1")]) == {"1": "1"}
+    assert header_map([]) == {}
