@@ -32,7 +32,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields
 
 from gateway import linger
 from gateway.gateway import Gateway
-from gateway.http import BodyCutShort, Chunks, Response
+from gateway.http import BodyCutShort, Chunks, Response, declared_length
 from guests.scheduling import yield_to_host
 from guests.wasi import WitHost, headers_of, request_of
 from kv_batch.asynchronous import Asynchronous
@@ -41,6 +41,9 @@ from kv_batch.wit import Wit
 
 READ_BYTES = 256 * 1024
 """The maximum size of one read of a request's body, in bytes."""
+
+UNKNOWN_LENGTH = 1 << 63
+"""The length of a body whose client does not tell it, in bytes: more than any body has."""
 
 LINGER_BYTES = 64 * 1024
 """The maximum size of one read of a body that is discarded, in bytes. Many such reads may wait at once."""
@@ -122,9 +125,8 @@ class SpinBody:
     ) -> None:
         self.reader = reader
         self._trailers = trailers
-        length = headers.get("content-length", "")
-        # The bytes that are still to come; None if the client did not tell their number.
-        self._left = int(length) if length.isdecimal() and "transfer-encoding" not in headers else None
+        length = None if "transfer-encoding" in headers else declared_length(headers)
+        self._left = UNKNOWN_LENGTH if length is None else length  # the bytes that are still to come
         self._ended = False
         self._begun = False
         self._yielder = Yielder()
@@ -133,10 +135,9 @@ class SpinBody:
         self._begun = True
         # To read the end of a body of known length costs two more calls of the host.
         while self._left != 0 and not self.reader.writer_dropped:
-            chunk = await self.reader.read(READ_BYTES if self._left is None else min(READ_BYTES, self._left))
+            chunk = await self.reader.read(min(READ_BYTES, self._left))
             if chunk:
-                if self._left is not None:
-                    self._left -= len(chunk)
+                self._left -= len(chunk)
                 await self._yielder.after(len(chunk))
                 return chunk
         if not self._ended:
@@ -248,10 +249,9 @@ class HttpHandler(wit_world.exports.HttpHandler):
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
         # Everything else is read first, since `consume_body` takes the request.
         method, target = request.get_method(), request.get_path_with_query()
-        fields = request.get_headers().copy_all()
-        headers = headers_of(fields, request.get_authority)
+        headers = headers_of(request.get_headers().copy_all(), request.get_authority)
         received = SpinBody(*wasi_http_types.Request.consume_body(request, _no_error()), headers)
-        asked = request_of(method, target, fields, headers, received)
+        asked = request_of(method, target, headers, received)
         response = await GATEWAY.handle(asked)
         if isinstance(response.body, bytes) and not received.is_under_way(headers):
             received.close()  # early: the host has less to do after the answer
@@ -264,8 +264,8 @@ class HttpHandler(wit_world.exports.HttpHandler):
         componentize_py_async_support.spawn(
             _send(writer, response, received, headers, asked.method == "HEAD")
         )
-        answered = Fields.from_list([(name, value.encode()) for name, value in response.headers])
-        answer = wasi_http_types.Response.new(answered, body, _no_trailers())[0]
+        fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
+        answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
         if response.status != 200:
             answer.set_status_code(response.status)
         return answer

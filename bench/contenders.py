@@ -28,13 +28,9 @@ from tools.components import ROOT, SPIN_OPTIONS
 from tools.up.data import DATABASE, write_ahead
 
 BUILT = ROOT / "build" / "bench"
-WORLDS = {
-    "hello": ["-w", "spin:up/http-trigger@4.1.0"],
-    "plain": ["-w", "spin:up/http-trigger@4.1.0"],
-    "bare": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
-    "calls": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
-    "stream": ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"],
-}
+_SDK = ["-w", "spin:up/http-trigger@4.1.0"]
+_SERVICE = ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"]
+WORLDS = {"hello": _SDK, "plain": _SDK, "bare": _SERVICE, "calls": _SERVICE, "stream": _SERVICE}
 """The guests in Python of `bench/peers/`, and the options that name their worlds."""
 
 GUESTS = {**dict.fromkeys(WORLDS, ".py"), "javascript": ""}

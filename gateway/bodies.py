@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.http import Body, Request
+from collections.abc import Callable
+
+from gateway.http import Body, Request, declared_length
 from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire import coding
@@ -59,14 +61,8 @@ async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
         Problem: `too-large`.
         BodyCutShort: the connection closed before the end of the body.
     """
-    left = limits.body_bytes
-    _check_declared(request, left)
-    received = []
-    while chunk := await body.read():
-        left -= len(chunk)
-        if left < 0:
-            raise _body_too_large(limits.body_bytes)
-        received.append(chunk)
+    received: list[bytes] = []
+    await _receive(request, body, limits.body_bytes, received.append)
     return b"".join(received)
 
 
@@ -78,25 +74,26 @@ async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
         BodyCutShort: the connection closed before the end of the body.
     """
     form = FormDecoder(request.headers["content-type"], limits)
-    left = limits.body_bytes
-    _check_declared(request, left)
-    while chunk := await body.read():
-        left -= len(chunk)
-        if left < 0:
-            raise _body_too_large(limits.body_bytes)
-        form.feed(chunk)
+    await _receive(request, body, limits.body_bytes, form.feed)
     return form.pairs()
 
 
-def _check_declared(request: Request, limit: int) -> None:
-    """Checks the content-length: a body that is too large is refused unread.
+async def _receive(request: Request, body: Body, limit: int, take: Callable[[bytes], object]) -> None:
+    """Passes each chunk of a body to `take`. A body with a larger content-length than the limit stays unread.
 
     Raises:
         Problem: `too-large`.
+        BodyCutShort: the connection closed before the end of the body.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit:
-        raise _body_too_large(limit, int(declared))
+    declared = declared_length(request.headers)
+    if declared is not None and declared > limit:
+        raise _body_too_large(limit, declared)
+    left = limit
+    while chunk := await body.read():
+        left -= len(chunk)
+        if left < 0:
+            raise _body_too_large(limit)
+        take(chunk)
 
 
 def _body_too_large(limit: int, actual: int | None = None) -> Problem:

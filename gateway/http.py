@@ -82,7 +82,13 @@ def header_map(fields: list[tuple[str, bytes]]) -> dict[str, str]:
     return headers
 
 
-def base_of(fields: list[tuple[str, bytes]], headers: Mapping[str, str], target: str) -> str:
+def declared_length(headers: Mapping[str, str]) -> int | None:
+    """The `content-length` in bytes; None if there is none, or none that is a number."""
+    declared = headers.get("content-length", "")
+    return int(declared) if declared.isascii() and declared.isdigit() and len(declared) < 20 else None
+
+
+def base_of(headers: Mapping[str, str], target: str) -> str:
     """The path at which Spin has mounted the component: "/internal/kv" for the route "/internal/kv/...".
 
     Spin passes the whole path, and the route in the header `spin-matched-route`. It appends this header to
@@ -90,14 +96,13 @@ def base_of(fields: list[tuple[str, bytes]], headers: Mapping[str, str], target:
     (`/:name/...`) stands for one segment.
 
     Args:
-        fields: The headers, in the order received.
-        headers: The same by name (`header_map`).
+        headers: The headers by name (`header_map`).
         target: The path with its query, as in the request line.
     """
-    if headers.get("spin-matched-route", "/...") == "/...":  # and no value of a client before it
+    route = headers.get("spin-matched-route", "/...").rpartition(", ")[2]
+    if route == "/...":
         return ""
-    routes = [raw for name, raw in fields if name.lower() == "spin-matched-route"]
-    segments = routes[-1].decode("latin-1").removesuffix("/...").rstrip("/").count("/")
+    segments = route.removesuffix("/...").rstrip("/").count("/")
     return "/".join(target.partition("?")[0].split("/")[: segments + 1])
 
 

@@ -47,21 +47,14 @@ def headers_of(fields: list[tuple[str, bytes]], authority: Callable[[], str | No
     return headers
 
 
-def request_of(
-    method: object,
-    target: str | None,
-    fields: list[tuple[str, bytes]],
-    headers: dict[str, str],
-    body: Body,
-) -> Request:
+def request_of(method: object, target: str | None, headers: dict[str, str], body: Body) -> Request:
     """The request of `wasi:http/types`, as the gateway sees it.
 
     Args:
         method: Its case of `method`.
         target: Its path with the query.
-        fields: Its headers, in the order received.
-        headers: The same by name (`headers_of`).
+        headers: Its headers by name (`headers_of`).
         body: Its body.
     """
     target = target or "/"
-    return Request(method_name(method), target, headers, body, base_of(fields, headers, target))
+    return Request(method_name(method), target, headers, body, base_of(headers, target))

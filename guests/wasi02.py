@@ -150,9 +150,8 @@ class IncomingHandler(wit_world.exports.IncomingHandler):
 
 async def _handle(request: IncomingRequest, response_out: ResponseOutparam) -> None:
     with request, Wasi02Body(request) as body:
-        fields = request.headers().entries()
-        headers = headers_of(fields, request.authority)
-        asked = request_of(request.method(), request.path_with_query(), fields, headers, body)
+        headers = headers_of(request.headers().entries(), request.authority)
+        asked = request_of(request.method(), request.path_with_query(), headers, body)
         response = await GATEWAY.handle(asked)
         await _send(Answer(response_out, response), response, asked.method == "HEAD")
         body.read_on(asked.headers, linger.limits(response.status))

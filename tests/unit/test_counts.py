@@ -62,9 +62,7 @@ class Measured:
         async def handle() -> Response:
             fields = [*FIELDS, ("content-length", b"%d" % len(body))]
             headers = headers_of(fields, lambda: None)
-            request = request_of(
-                Method_Post(), f"/v1/default/{operation}", fields, headers, SmallBody([body])
-            )
+            request = request_of(Method_Post(), f"/v1/default/{operation}", headers, SmallBody([body]))
             return await self.gateway.handle(request)
 
         answer = run(handle()) if around is None else around(lambda: run(handle()))
