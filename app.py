@@ -69,8 +69,7 @@ async def wait(seconds: float) -> None:
 
 async def suspend() -> None:
     """Suspends this task, so that the host and the other requests of the instance can do other work."""
-    for _ in range(YIELDS):
-        await yield_to_host()
+    await yield_to_host(YIELDS)
 
 
 async def tick() -> None:
@@ -123,6 +122,7 @@ class SpinBody:
         trailers: FutureReader[Result[Fields | None, ErrorCode]],
         headers: Mapping[str, str],
     ) -> None:
+        self.received = 0
         self.reader = reader
         self._trailers = trailers
         length = None if "transfer-encoding" in headers else declared_length(headers)
@@ -137,8 +137,10 @@ class SpinBody:
         while self._left != 0 and not self.reader.writer_dropped:
             chunk = await self.reader.read(min(READ_BYTES, self._left))
             if chunk:
-                self._left -= len(chunk)
-                await self._yielder.after(len(chunk))
+                size = len(chunk)
+                self.received += size
+                self._left -= size
+                await self._yielder.after(size)
                 return chunk
         if not self._ended:
             self._ended = True

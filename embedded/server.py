@@ -193,6 +193,7 @@ class Application:
             traceback.print_exception(error, file=sys.stderr)
             response = answer(error, record)
             record.status = response.status
+            record.enter("send")
             record.log()
             if exchange.responded:
                 # An incomplete answer must not look complete: without `end`, the server closes.

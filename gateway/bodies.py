@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from gateway.http import Body, Request, declared_length
+from gateway.http import Body, Head, Request, declared_length
 from gateway.problems import Problem
 from gateway.settings import Limits
 from gateway.wire import coding
@@ -13,14 +14,34 @@ from gateway.wire.media import MAX_HEADER_LENGTH, NDJSON, foreign_charset, media
 from gateway.wire.pairs import Pair
 
 
-def open_body(request: Request, *types: str) -> tuple[str, Body]:
-    """The media type of the body, one of `types`, and the body, which is decompressed as it is read.
+@dataclass(eq=False)
+class Form:
+    """What the head of a request says of its body.
+
+    Attributes:
+        media_type: Its media type.
+        content_type: The header, with its parameters.
+        packed: Whether the body is compressed with gzip.
+    """
+
+    media_type: str
+    content_type: str
+    packed: bool = False
+
+    def open(self, request: Request) -> Body:
+        """The body of a request with such a head. It is decompressed as it is read."""
+        return coding.Unpacked(request.body) if self.packed else request.body
+
+
+def form_of(head: Head, *types: str) -> Form:
+    """What the head of a request says of its body, which has one of the media types `types`.
 
     Raises:
         Problem: `unsupported-media-type`: its media type is none of `types`, or its charset or its
             content-encoding is not supported.
     """
-    declared = request.headers.get("content-type", "")[:MAX_HEADER_LENGTH]
+    whole = head.headers.get("content-type", "")
+    declared = whole[:MAX_HEADER_LENGTH]
     sent = media_type(declared)
     if sent not in types:
         met = f"the content-type {sent[:100]!r}" if sent else "no content-type"
@@ -38,15 +59,12 @@ def open_body(request: Request, *types: str) -> tuple[str, Body]:
             "charset=utf-8 or none.",
             headers=[("accept-post", ", ".join(types))],
         )
-    encoding = request.headers.get("content-encoding")
-    if encoding is None:
-        return sent, request.body
-    codings = encoding.lower().split(",")
+    codings = head.headers.get("content-encoding", "").lower().split(",")
     match [name for coding in codings if (name := coding.strip()) not in ("", "identity")]:
         case []:
-            return sent, request.body
+            return Form(sent, whole)
         case ["gzip" | "x-gzip"]:
-            return sent, coding.Unpacked(request.body)
+            return Form(sent, whole, packed=True)
     raise Problem(
         "unsupported-media-type",
         f"The body has the content-encoding {', '.join(codings)[:100]!r}. Send gzip, or none.",
@@ -54,7 +72,7 @@ def open_body(request: Request, *types: str) -> tuple[str, Body]:
     )
 
 
-async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
+async def read_bytes(request: Request, form: Form, limits: Limits) -> bytes:
     """The whole body.
 
     Raises:
@@ -62,20 +80,20 @@ async def read_bytes(request: Request, body: Body, limits: Limits) -> bytes:
         BodyCutShort: the connection closed before the end of the body.
     """
     received: list[bytes] = []
-    await _receive(request, body, limits.body_bytes, received.append)
+    await _receive(request, form.open(request), limits.body_bytes, received.append)
     return b"".join(received)
 
 
-async def read_form(request: Request, body: Body, limits: Limits) -> list[Pair]:
+async def read_multipart(request: Request, form: Form, limits: Limits) -> list[Pair]:
     """The pairs of a `multipart/form-data` body.
 
     Raises:
         Problem: the body is too large, or not valid.
         BodyCutShort: the connection closed before the end of the body.
     """
-    form = FormDecoder(request.headers["content-type"], limits)
-    await _receive(request, body, limits.body_bytes, form.feed)
-    return form.pairs()
+    decoder = FormDecoder(form.content_type, limits)
+    await _receive(request, form.open(request), limits.body_bytes, decoder.feed)
+    return decoder.pairs()
 
 
 async def _receive(request: Request, body: Body, limit: int, take: Callable[[bytes], object]) -> None:

@@ -16,11 +16,12 @@ from urllib.parse import unquote
 from gateway import openapi, reference
 from gateway.auth import authenticate, require
 from gateway.host import Host
-from gateway.http import Request, Response, buffered
+from gateway.http import DECIDING, Head, Request, Response, buffered
 from gateway.pages import CONSOLE
+from gateway.plans import Plan, Plans
 from gateway.problems import Problem, answer, code_of
 from gateway.ready import PROBE_RETRY_SECONDS, Readiness
-from gateway.record import MAX_LOGGED_NAME, CountedBody, LoggedBody, Record
+from gateway.record import MAX_LOGGED_NAME, LoggedBody, Record
 from gateway.routes import ROUTES, Call
 from gateway.settings import Access, Limits, ready_stores, retry_seconds
 from gateway.stores import Store
@@ -38,6 +39,7 @@ class Gateway:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._buckets: dict[str, Bucket] = {}
+        self._plans = Plans()
         self._readiness = Readiness()
         # Read once per instance. An invalid value is read again, and reported again, on each request.
         self._access: Access | None = None
@@ -45,54 +47,71 @@ class Gateway:
         self._retry_seconds: float | None = None
 
     async def handle(self, request: Request) -> Response:
-        """Handles a request, whose body is counted from now on. Every error becomes a response: no exception
-        leaves this method.
-        """
+        """Handles a request. Every error becomes a response: no exception leaves this method."""
         record = Record(request.method, request.headers, request.base)
         try:
-            request.body = CountedBody(request.body, record)
-            response = await self._route(request, record)
+            response = await self._answer(request, record)
         except Exception as error:  # noqa: BLE001 - what left here would trap the instance
             response = answer(error, record)
+        phase = record.enter("send")
         record.status = response.status
         response.headers.append(("x-request-id", record.request_id))
         if record.authenticated:
             response.headers.append(("server-timing", record.server_timing()))
         if isinstance(response.body, bytes):
             record.sent = 0 if request.method == "HEAD" else len(response.body)
-            record.log()
+            record.log(request.body.received)
             return response
-        response.body = LoggedBody(response.body, record)
+        response.body = LoggedBody(response.body, record, phase, request.body)
         return response
 
-    async def _route(self, request: Request, record: Record) -> Response:
-        method = "GET" if request.method == "HEAD" else request.method
-        # A page at the base without a slash would resolve its own links against the directory above.
-        if request.path in PUBLIC and (request.full_path or "/") != request.base:
-            record.route = request.path
-            if method != "GET":
-                raise _not_allowed(request, ["GET"])
-            return await self._public(request, record)
-        segments = request.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
+    async def _answer(self, request: Request, record: Record) -> Response:
+        key = (request.method, request.target, request.base, *map(request.headers.get, DECIDING))
+        plan = self._plans.get(key)
+        if plan is None:
+            # It is made of the key alone, so that the plan cannot depend on anything else of this request.
+            sent = dict(zip(DECIDING, key[3:], strict=True))
+            headers = {name: value for name, value in sent.items() if value is not None}
+            head = Head(request.method, request.target, request.base, headers)
+            # A page at the base without a slash would resolve its own links against the directory above.
+            if head.path in PUBLIC and (head.full_path or "/") != head.base:
+                return await self._public(head, request, record)
+            plan = self._plan(head, record)
+            self._plans.remember(key, plan)
+        else:
+            record.authenticated = plan.authenticated
+            record.caller = plan.caller.name
+            record.route = plan.route
+            record.store = plan.label[:MAX_LOGGED_NAME]
+        retry = Retry(plan.retry_seconds)
+        store = Store(plan.label, self._host, self._buckets, record, retry, plan.caller.prefix)
+        return await plan.operation(Call(request, store, plan.limits, record))
+
+    def _plan(self, head: Head, record: Record) -> Plan:
+        """What requests with that head ask for.
+
+        Raises:
+            Problem: it is refused. The record has what was learned before.
+        """
+        method = "GET" if head.method == "HEAD" else head.method
+        segments = head.path.split("/", 4)[1:] or [""]  # `OPTIONS *` has no slash
         if segments[0] != "v1" and unquote(segments[0]) != "v1":
-            raise _not_found(request)
+            raise _not_found(head)
         if self._access is None:
             self._access = Access.of(self._host.config)
-        caller = authenticate(request.headers, self._access)
-        record.authenticated = "authorization" in request.headers
+        caller = authenticate(head.headers, self._access)
+        record.authenticated = "authorization" in head.headers
         record.caller = caller.name
         try:
-            label, *rest = [
-                unquote(segment, errors="strict") if "%" in segment else segment for segment in segments[1:]
-            ]
+            label, *rest = [unquote(segment, errors="strict") for segment in segments[1:]]
         except ValueError:  # too few segments, or not UTF-8
-            raise _not_found(request) from None
+            raise _not_found(head) from None
         methods = ROUTES.get(rest[0] if rest else None) if label and len(rest) < 2 else None
         if methods is None:
-            raise _not_found(request)
+            raise _not_found(head)
         record.route = f"/v1/{{store}}/{rest[0]}" if rest else "/v1/{store}"
         if method not in methods:
-            raise _not_allowed(request, methods)
+            raise _not_allowed(head, methods)
         record.store = label[:MAX_LOGGED_NAME]
         needed, route = methods[method]
         require(caller, needed, label)
@@ -101,13 +120,17 @@ class Gateway:
         if self._retry_seconds is None:
             self._retry_seconds = retry_seconds(self._host.config)
         limits = replace(self._limits, key_prefix=caller.prefix) if caller.prefix else self._limits
-        retry = Retry(self._retry_seconds)
-        store = Store(label, self._host, self._buckets, record, retry, caller.prefix)
-        return await route(Call(request, store, limits, record))
+        operation = route(head, limits)
+        return Plan(
+            caller, record.authenticated, record.route, label, limits, self._retry_seconds, operation
+        )
 
-    async def _public(self, request: Request, record: Record) -> Response:
+    async def _public(self, head: Head, request: Request, record: Record) -> Response:
         """Answers a path of PUBLIC."""
-        match request.path:
+        record.route = head.path
+        if head.method not in ("GET", "HEAD"):
+            raise _not_allowed(head, ["GET"])
+        match head.path:
             case "/":
                 return CONSOLE.answer(request)
             case "/docs":
@@ -129,19 +152,19 @@ class Gateway:
         return buffered(status, JSON, json.dumps({"stores": stores}).encode() + b"\n")
 
 
-def _not_allowed(request: Request, methods: Collection[str]) -> Problem:
+def _not_allowed(head: Head, methods: Collection[str]) -> Problem:
     allowed = [*methods, "HEAD"] if "GET" in methods else [*methods]
-    hint = " curl -T sends PUT: add -X POST." if request.method == "PUT" and "POST" in methods else ""
+    hint = " curl -T sends PUT: add -X POST." if head.method == "PUT" and "POST" in methods else ""
     return Problem(
         "method-not-allowed",
-        f"This path does not have the method {request.method[:100]}. It has: {', '.join(allowed)}.{hint}",
+        f"This path does not have the method {head.method[:100]}. It has: {', '.join(allowed)}.{hint}",
         headers=[("allow", ", ".join(allowed))],
     )
 
 
-def _not_found(request: Request) -> Problem:
+def _not_found(head: Head) -> Problem:
     return Problem(
         "not-found",
-        f"There is nothing at {request.full_path[:200]}. The API is under {request.base}/v1/{{store}}, for "
-        f"example {request.base}/v1/default/get-many.",
+        f"There is nothing at {head.full_path[:200]}. The API is under {head.base}/v1/{{store}}, for "
+        f"example {head.base}/v1/default/get-many.",
     )

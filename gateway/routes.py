@@ -1,4 +1,9 @@
-"""The routes of `/v1/{store}`. Each decodes its request, runs its operation, and encodes the response."""
+"""The routes of `/v1/{store}`.
+
+Each route reads what the head of a request says, and returns the operation that such requests ask for. An
+operation decodes the body, runs, and encodes the response. The gateway remembers operations, so that a
+request with the head of another costs only its operation.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway import streams
-from gateway.bodies import open_body, read_bytes, read_form
-from gateway.http import Body, Request, Response, buffered
+from gateway.bodies import Form, form_of, read_bytes, read_multipart
+from gateway.http import Head, Request, Response, buffered
 from gateway.problems import Problem, line
 from gateway.record import Record
 from gateway.settings import Limits, Scope
@@ -42,78 +47,127 @@ class Call:
     limits: Limits
     record: Record
 
-    def answers_in(self, *offered: str) -> str:
-        """The media type that the client prefers of those offered; the first one if it has no preference."""
-        return preferred(self.request.headers.get("accept", "")[:MAX_HEADER_LENGTH], offered)
+
+Operation = Callable[[Call], Awaitable[Response]]
+"""What a request asks for. It may be remembered, so it must hold nothing of one request."""
+
+Route = Callable[[Head, Limits], Operation]
+"""Reads the head of a request. The limits are those of its caller. Raises a Problem."""
 
 
-async def post_get_many(call: Call) -> Response:
+def post_get_many(head: Head, _: Limits) -> Operation:
     """`POST /v1/{store}/get-many`, JSON or NDJSON, and the answer in either"""
-    media_type, body = open_body(call.request, JSON, NDJSON)
-    query = parse_query(call.request.query, {"encoding", "end"})
+    form = form_of(head, JSON, NDJSON)
+    query = parse_query(head.query, {"encoding", "end"})
     always_base64 = _encoding(query)
     ended = _is_true(query, "end")
-    if media_type == JSON:
-        keys = await _sent_keys(call, body)
-        return await _get_many(call, keys, always_base64)
-    blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
-    if call.answers_in(NDJSON, JSON) == NDJSON:
-        chunks = streams.read_lines(call.store, blocks, always_base64)
-        return await _streamed(call, chunks)
-    return await _get_many(call, await _all_keys(call, blocks), always_base64)
+    in_gzip = _takes_gzip(head)
+    if form.media_type == JSON:
+        in_lines = _answers_in(head, JSON, NDJSON) == NDJSON
+
+        async def of_json(call: Call) -> Response:
+            sent = await read_bytes(call.request, form, call.limits)
+            keys = body_keys(sent, call.limits) or decode_keys(sent, call.limits)
+            if in_lines:
+                return await _streamed(call, streams.read_keys(call.store, keys, always_base64), in_gzip)
+            return await _get_many(call, keys, always_base64)
+
+        return of_json
+
+    in_lines = _answers_in(head, NDJSON, JSON) == NDJSON
+
+    async def of_lines(call: Call) -> Response:
+        body = form.open(call.request)
+        blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
+        if in_lines:
+            return await _streamed(call, streams.read_lines(call.store, blocks, always_base64), in_gzip)
+        return await _get_many(call, await _all_keys(call, blocks), always_base64)
+
+    return of_lines
 
 
-async def get_get_many(call: Call) -> Response:
+def get_get_many(head: Head, limits: Limits) -> Operation:
     """`GET /v1/{store}?key=a&key=b`"""
-    query = parse_query(call.request.query, {"key", "encoding"})
-    return await _get_many(call, _query_keys(call, query), _encoding(query))
+    query = parse_query(head.query, {"key", "encoding"})
+    keys = _query_keys(head, query, limits)
+    always_base64 = _encoding(query)
+    in_lines = _answers_in(head, JSON, NDJSON) == NDJSON
+    in_gzip = _takes_gzip(head)
+
+    async def operation(call: Call) -> Response:
+        if in_lines:
+            return await _streamed(call, streams.read_keys(call.store, keys, always_base64), in_gzip)
+        return await _get_many(call, keys, always_base64)
+
+    return operation
 
 
-async def post_set_many(call: Call) -> Response:
+def post_set_many(head: Head, _: Limits) -> Operation:
     """`POST /v1/{store}/set-many`, JSON, NDJSON or a form"""
-    media_type, body = open_body(call.request, JSON, NDJSON, FORM)
-    ended = _is_true(parse_query(call.request.query, {"end"}), "end")
-    if media_type == NDJSON:
-        return await _write_lines(
-            call, SET, ndjson.read(body, call.limits, ndjson.decode_pair_lines, ended=ended)
-        )
-    if media_type == FORM:
-        pairs = await read_form(call.request, body, call.limits)
-    else:
-        sent = await read_bytes(call.request, body, call.limits)
-        pairs = body_pairs(sent, call.limits) or decode_pairs(sent, call.limits)
-    return await _write(call, SET, pairs)
+    form = form_of(head, JSON, NDJSON, FORM)
+    ended = _is_true(parse_query(head.query, {"end"}), "end")
+    if form.media_type == NDJSON:
+        return _write_lines(head, SET, form, ndjson.decode_pair_lines, ended)
+    answered = _answers_in(head, JSON, NDJSON)
+
+    async def operation(call: Call) -> Response:
+        if form.media_type == FORM:
+            pairs = await read_multipart(call.request, form, call.limits)
+        else:
+            sent = await read_bytes(call.request, form, call.limits)
+            pairs = body_pairs(sent, call.limits) or decode_pairs(sent, call.limits)
+        return await _write(call, SET, pairs, answered)
+
+    return operation
 
 
-async def post_delete_many(call: Call) -> Response:
+def post_delete_many(head: Head, _: Limits) -> Operation:
     """`POST /v1/{store}/delete-many`, JSON or NDJSON"""
-    media_type, body = open_body(call.request, JSON, NDJSON)
-    ended = _is_true(parse_query(call.request.query, {"end"}), "end")
-    if media_type == NDJSON:
-        return await _write_lines(
-            call, DELETE, ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
-        )
-    return await _write(call, DELETE, await _sent_keys(call, body))
+    form = form_of(head, JSON, NDJSON)
+    ended = _is_true(parse_query(head.query, {"end"}), "end")
+    if form.media_type == NDJSON:
+        return _write_lines(head, DELETE, form, ndjson.decode_key_lines, ended)
+    answered = _answers_in(head, JSON, NDJSON)
+
+    async def operation(call: Call) -> Response:
+        sent = await read_bytes(call.request, form, call.limits)
+        keys = body_keys(sent, call.limits) or decode_keys(sent, call.limits)
+        return await _write(call, DELETE, keys, answered)
+
+    return operation
 
 
-async def delete_delete_many(call: Call) -> Response:
+def delete_delete_many(head: Head, _: Limits) -> Operation:
     """`DELETE /v1/{store}?key=a&key=b`"""
-    await _refuse_body(call, f"its keys are those of the query. {_delete_many(call)}")
-    query = parse_query(call.request.query, {"key"})
-    return await _write(call, DELETE, _query_keys(call, query))
+    answered = _answers_in(head, JSON, NDJSON)
+
+    async def operation(call: Call) -> Response:
+        # First, since a client that sends its keys in the body has none in the query.
+        await _refuse_body(call, f"its keys are those of the query. {_delete_many(head)}")
+        query = parse_query(head.query, {"key"})
+        return await _write(call, DELETE, _query_keys(head, query, call.limits), answered)
+
+    return operation
 
 
-async def get_export(call: Call) -> Response:
+def get_export(head: Head, _: Limits) -> Operation:
     """`GET /v1/{store}/export?prefix=`"""
-    query = parse_query(call.request.query, {"prefix", "encoding", "end"})
+    query = parse_query(head.query, {"prefix", "encoding", "end"})
     prefix = single(query, "prefix") or ""
-    chunks = streams.export(call.store, prefix, _encoding(query))
-    return await _streamed(call, ndjson.with_end(chunks) if _is_true(query, "end") else chunks)
+    always_base64 = _encoding(query)
+    ended = _is_true(query, "end")
+    in_gzip = _takes_gzip(head)
+
+    async def operation(call: Call) -> Response:
+        chunks = streams.export(call.store, prefix, always_base64)
+        return await _streamed(call, ndjson.with_end(chunks) if ended else chunks, in_gzip)
+
+    return operation
 
 
-async def get_keys(call: Call) -> Response:
+def get_keys(head: Head, _: Limits) -> Operation:
     """`GET /v1/{store}/keys?prefix=&after=&limit=`"""
-    query = parse_query(call.request.query, {"prefix", "after", "limit"})
+    query = parse_query(head.query, {"prefix", "after", "limit"})
     prefix = single(query, "prefix") or ""
     after = single(query, "after")
     limit = single(query, "limit")
@@ -123,36 +177,48 @@ async def get_keys(call: Call) -> Response:
         count = int(limit)
     else:
         raise malformed("limit", f"must be a whole number from 1 to {LONGEST_PAGE}")
-    keys = await call.store.list_keys(prefix)
-    start = 0 if after is None else bisect.bisect_right(keys, after)
-    page = keys[start : start + count]
-    call.record.keys += len(page)
-    call.record.enter("encode")
-    return _json({"keys": page, "next": page[-1] if start + count < len(keys) else None})
+
+    async def operation(call: Call) -> Response:
+        keys = await call.store.list_keys(prefix)
+        start = 0 if after is None else bisect.bisect_right(keys, after)
+        page = keys[start : start + count]
+        call.record.keys += len(page)
+        call.record.enter("encode")
+        return _json({"keys": page, "next": page[-1] if start + count < len(keys) else None})
+
+    return operation
 
 
-async def delete_keys(call: Call) -> Response:
+def delete_keys(head: Head, _: Limits) -> Operation:
     """`DELETE /v1/{store}/keys?prefix=&dry-run=&all=`"""
-    await _refuse_body(call, "its keys are those with the prefix in the query.")
-    query = parse_query(call.request.query, {"prefix", "dry-run", "all"})
+
+    async def operation(call: Call) -> Response:
+        await _refuse_body(call, "its keys are those with the prefix in the query.")
+        prefix, dry_run = _deleted(head)
+        keys = await call.store.list_keys(prefix)
+        if dry_run:
+            call.record.keys += len(keys)
+        else:
+            await streams.delete_keys(call.store, keys)
+        return _json({"keys": len(keys)})
+
+    return operation
+
+
+def _deleted(head: Head) -> tuple[str, bool]:
+    """The prefix of the keys that a DELETE of keys names, and whether they are only counted."""
+    query = parse_query(head.query, {"prefix", "dry-run", "all"})
     prefix = single(query, "prefix") or ""
     dry_run = _is_true(query, "dry-run")
     if not _is_true(query, "all") and not prefix:
-        path = call.request.full_path[:200]
+        path = head.full_path[:200]
         raise malformed(
             "prefix",
             f"must not be empty, since that means every key of the store. Send DELETE {path}?prefix=P, or "
             f"DELETE {path}?all=true to delete all keys (with dry-run=true, they are counted only)",
         )
-    keys = await call.store.list_keys(prefix)
-    if dry_run:
-        call.record.keys += len(keys)
-    else:
-        await streams.delete_keys(call.store, keys)
-    return _json({"keys": len(keys)})
+    return prefix, dry_run
 
-
-Route = Callable[[Call], Awaitable[Response]]
 
 ROUTES: dict[str | None, dict[str, tuple[Scope, Route]]] = {
     None: {"GET": ("read", get_get_many), "DELETE": ("write", delete_delete_many)},
@@ -162,13 +228,11 @@ ROUTES: dict[str | None, dict[str, tuple[Scope, Route]]] = {
     "set-many": {"POST": ("write", post_set_many)},
     "delete-many": {"POST": ("write", post_delete_many)},
 }
-"""By path behind `/v1/{store}/` (None without one) and method: the required scope and the handler."""
+"""By path behind `/v1/{store}/` (None without one) and method: the required scope and the route."""
 
 
 async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Response:
-    """Answers get-many of a list of keys: buffered as JSON, or streamed as NDJSON."""
-    if call.answers_in(JSON, NDJSON) == NDJSON:
-        return await _streamed(call, streams.read_keys(call.store, keys, always_base64))
+    """Answers get-many of a list of keys in JSON."""
     most = call.limits.answer_bytes
 
     async def read(bucket: Bucket) -> list[bytes | None]:
@@ -198,25 +262,27 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     return _varying(b"".join([*pieces, b"]}\n"]))
 
 
-async def _sent_keys(call: Call, body: Body) -> list[str]:
-    """The keys of a JSON body."""
-    sent = await read_bytes(call.request, body, call.limits)
-    return body_keys(sent, call.limits) or decode_keys(sent, call.limits)
-
-
 async def _refuse_body(call: Call, why: str) -> None:
     if await call.request.body.read():
         raise Problem("malformed-body", f"The DELETE has a body, which would be ignored: {why}", pointer="")
 
 
-async def _write(call: Call, write: WriteOperation[Item], items: list[Item]) -> Response:
+async def _write(call: Call, write: WriteOperation[Item], items: list[Item], answered: str) -> Response:
     await call.store.write(write, items)
-    return _json({write.counted: len(items)}, call.answers_in(JSON, NDJSON))
+    return _json({write.counted: len(items)}, answered)
 
 
-async def _write_lines(call: Call, write: WriteOperation[Item], blocks: streams.Blocks[Item]) -> Response:
-    count = await streams.write_lines(call.store, write, blocks)
-    return _json({write.counted: count}, call.answers_in(NDJSON, JSON))
+def _write_lines(
+    head: Head, write: WriteOperation[Item], form: Form, decode: ndjson.Decode[Item], ended: bool
+) -> Operation:
+    answered = _answers_in(head, NDJSON, JSON)
+
+    async def operation(call: Call) -> Response:
+        blocks = ndjson.read(form.open(call.request), call.limits, decode, ended=ended)
+        count = await streams.write_lines(call.store, write, blocks)
+        return _json({write.counted: count}, answered)
+
+    return operation
 
 
 async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
@@ -239,30 +305,39 @@ def _answer_too_large(limit: int) -> Problem:
     )
 
 
-def _query_keys(call: Call, query: dict[str, list[str]]) -> list[str]:
+def _query_keys(head: Head, query: dict[str, list[str]], limits: Limits) -> list[str]:
     keys = query.get("key", [])
     if not keys:
         raise Problem(
             "malformed-query",
             "The query names no key. "
-            + (_delete_many(call) if call.request.method == "DELETE" else _get_many_of(call)),
+            + (_delete_many(head) if head.method == "DELETE" else _get_many_of(head)),
             parameter="key",
         )
-    check_count(len(keys), call.limits)
-    return [check_key(key, call.limits, {"parameter": "key"}) for key in keys]
+    check_count(len(keys), limits)
+    return [check_key(key, limits, {"parameter": "key"}) for key in keys]
 
 
-def _delete_many(call: Call) -> str:
-    path = call.request.full_path[:200]
+def _delete_many(head: Head) -> str:
+    path = head.full_path[:200]
     return f'Send DELETE {path}?key=a&key=b, or POST {path}/delete-many with the body {{"keys": ["a", "b"]}}.'
 
 
-def _get_many_of(call: Call) -> str:
-    path = call.request.full_path[:200]
+def _get_many_of(head: Head) -> str:
+    path = head.full_path[:200]
     return (
         f'Send GET {path}?key=a&key=b, or POST {path}/get-many with the body {{"keys": ["a", "b"]}}; '
         f"GET {path}/keys lists the keys of the store."
     )
+
+
+def _answers_in(head: Head, *offered: str) -> str:
+    """The media type that the client prefers of those offered; the first one if it has no preference."""
+    return preferred(head.headers.get("accept", "")[:MAX_HEADER_LENGTH], offered)
+
+
+def _takes_gzip(head: Head) -> bool:
+    return takes_gzip(head.headers.get("accept-encoding", ""))
 
 
 def _encoding(query: dict[str, list[str]]) -> bool:
@@ -289,12 +364,12 @@ def _varying(body: bytes, content_type: str = JSON) -> Response:
     return buffered(200, content_type, body, ("vary", "accept"))
 
 
-async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None]) -> Response:
+async def _streamed(call: Call, chunks: AsyncGenerator[bytes, None], in_gzip: bool) -> Response:
     """A streamed response. It begins with the first chunk: a failure before it has a status of its own."""
     first = await anext(chunks, b"")
     headers = [("content-type", NDJSON), ("vary", "accept, accept-encoding")]
     body = _rest(first, chunks, call.record)
-    if takes_gzip(call.request.headers.get("accept-encoding", "")):
+    if in_gzip:
         headers.append(("content-encoding", "gzip"))
         body = coding.packed(body)
     return Response(200, headers, body)

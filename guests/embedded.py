@@ -81,6 +81,7 @@ class EmbeddedBody:
 
     def __init__(self) -> None:
         self._ended = False
+        self.received = 0
 
     async def read(self) -> bytes:
         if self._ended:
@@ -90,6 +91,7 @@ class EmbeddedBody:
         except Err as error:
             raise BodyCutShort(str(error.value)) from None
         self._ended = not chunk
+        self.received += len(chunk)
         return chunk.encode("latin-1")
 
     async def grew(self, size: int) -> None:

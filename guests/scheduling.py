@@ -1,4 +1,4 @@
-"""What componentize-py's asyncio support lacks: yielding to the host.
+"""What componentize-py's asyncio support lacks: yielding to the host, and an event loop with little Python.
 
 It changes names of `componentize_py_async_support` that are internal to componentize-py 0.25.1. That version
 is pinned, and `tests/component` would fail at once if another did not have them.
@@ -6,6 +6,8 @@ is pinned, and `tests/component` would fail at once if another did not have them
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 import componentize_py_async_support as support
@@ -19,8 +21,8 @@ Canonical ABI, `CallbackCode`)."""
 _poll = support._poll
 
 
-async def yield_to_host() -> None:
-    """Suspends this task until the host has done everything else that can be done now.
+async def yield_to_host(times: int = 1) -> None:
+    """Suspends this task until the host has done everything else that can be done now, so many times.
 
     That is what is ready of other requests, and of the host's own tasks: tens of microseconds if nothing is.
     The shortest wait on a clock is a millisecond.
@@ -29,16 +31,39 @@ async def yield_to_host() -> None:
     if state.waitable_set is None:  # `_poll` expects one of every task that goes on
         state.waitable_set = runtime.waitable_set_new()
     again = support._loop.create_future()
-    vars(state).setdefault("yielding", []).append(again)
+    vars(state).setdefault("yielding", []).append((again, times))
     await again
 
 
 def _poll_or_yield(state: Any) -> int:
     """Replaces `_poll`, which runs what is ready of a component-model task and returns what it waits for."""
-    for again in vars(state).pop("yielding", ()):
-        again.set_result(None)
+    for again, times in vars(state).pop("yielding", ()):
+        if times > 1:
+            vars(state).setdefault("yielding", []).append((again, times - 1))
+        else:
+            again.set_result(None)
     code = _poll(state)
     return _YIELD if code & 0xF == _WAIT and "yielding" in vars(state) else code
 
 
+def _call_soon(_loop: Any, callback: Callable[..., object], *args: object, context: Context) -> None:
+    """Replaces `call_soon` of the event loop, which makes an `asyncio.Handle` for each step of a task.
+
+    Nothing here cancels a step, and to make and run a handle takes more Python than most steps.
+    """
+    context[support._future_state].handles.append((context.run, callback, args))  # type: ignore[arg-type]
+
+
+def _run_ready(loop: Any, state: Any) -> None:
+    """Replaces `poll` of the event loop: runs what is ready, and what becomes ready thereby."""
+    while ready := state.handles:
+        state.handles = []
+        for run, callback, args in ready:
+            run(callback, *args)
+        if loop.exception is not None:
+            raise loop.exception
+
+
 support._poll = _poll_or_yield  # type: ignore[assignment]
+support._Loop.call_soon = _call_soon  # type: ignore[assignment, method-assign]
+support._Loop.poll = _run_ready  # type: ignore[assignment, method-assign]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.http import Body, Request, base_of, header_map
+from gateway.http import HostBody, Request, base_of, header_map
 from kv_batch.wit import Wit, WitBucket, open_bucket
 
 
@@ -47,7 +47,7 @@ def headers_of(fields: list[tuple[str, bytes]], authority: Callable[[], str | No
     return headers
 
 
-def request_of(method: object, target: str | None, headers: dict[str, str], body: Body) -> Request:
+def request_of(method: object, target: str | None, headers: dict[str, str], body: HostBody) -> Request:
     """The request of `wasi:http/types`, as the gateway sees it.
 
     Args:

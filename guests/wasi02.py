@@ -51,6 +51,7 @@ class Wasi02Body:
         self._stream = self._body.stream()
         self._begun = False
         self._ended = False
+        self.received = 0
 
     def __enter__(self) -> Self:
         return self
@@ -69,6 +70,7 @@ class Wasi02Body:
                 self._ended = True
                 if not isinstance(error.value, streams.StreamError_Closed):
                     raise BodyCutShort from None
+        self.received += len(chunk)
         return chunk
 
     async def grew(self, size: int) -> None:

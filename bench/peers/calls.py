@@ -63,8 +63,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
         values = await _call(asked)
         if not asked.answer:
             asked.answer = _answer(asked, values)
-        for _ in range(3):
-            await yield_to_host()
+        await yield_to_host(3)
         return wire.answer(asked.answer)
 
 

@@ -36,12 +36,14 @@ class SmallBody:
         self.chunks = chunks
         self.reads = 0
         self.grown = 0
+        self.received = 0
 
     async def read(self) -> bytes:
         self.reads += 1
         chunk = self.chunks.pop(0) if self.chunks else b""
         if isinstance(chunk, Exception):
             raise chunk
+        self.received += len(chunk)
         return chunk
 
     async def grew(self, size: int) -> None:

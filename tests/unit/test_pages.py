@@ -20,6 +20,8 @@ MAX_PACKED = 60_000
 class NoBody:
     """The body of a request that has none."""
 
+    received = 0
+
     async def read(self) -> bytes:
         return b""
 
