@@ -26,6 +26,7 @@ from gateway.wire.encoding import encode_pairs
 from gateway.wire.media import FORM, JSON, MAX_HEADER_LENGTH, NDJSON, preferred, takes_gzip
 from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
+from kv_batch.batch import get
 from kv_batch.bucket import Bucket
 from kv_batch.reading import Read
 
@@ -236,6 +237,11 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     most = call.limits.answer_bytes
 
     async def read(bucket: Bucket) -> list[bytes | None]:
+        if len(keys) == 1:
+            value = await get(bucket, keys[0], retry=call.store.retry)
+            if value is not None and len(value) > most:
+                raise _answer_too_large(most)
+            return [value]
         values: dict[str, bytes | None] = {}
         size = 0
         parts = Read(list(dict.fromkeys(keys)), retry=call.store.retry)
@@ -251,8 +257,7 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
         return [values[key] for key in keys]
 
     call.record.keys += len(keys)
-    values = await call.store.do(read)
-    call.record.enter("encode")
+    values = await call.store.do(read, "encode")
     pieces = [b'{"pairs": [']
     for piece in encode_pairs(keys, values, always_base64):
         most -= len(piece)

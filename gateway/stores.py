@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Final, Generic, Protocol, TypeVar
 
 from gateway.host import Host
-from gateway.record import Record
+from gateway.record import Phase, Record
 from kv_batch.batch import Retry, delete_many, list_keys, set_many
 from kv_batch.bucket import Bucket
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreBusy, StoreFailed, StoreUnreachable
@@ -66,8 +66,14 @@ class Store:
     retry: Retry = field(default_factory=Retry)
     prefix: str = ""
 
-    async def do(self, operation: Callable[[Bucket], Awaitable[Result]]) -> Result:
+    async def do(
+        self, operation: Callable[[Bucket], Awaitable[Result]], phase: Phase | None = None
+    ) -> Result:
         """Runs an operation on the bucket. If the host has lost an open bucket, it is opened once more.
+
+        Args:
+            operation: The operation.
+            phase: The phase of the request that follows; None for the one that it is in.
 
         Raises:
             StoreError: the store cannot be opened. Errors of the operation are passed on.
@@ -85,7 +91,7 @@ class Store:
         finally:
             self.record.host_calls = self.retry.calls
             self.record.retries = self.retry.retries
-            self.record.enter(before)
+            self.record.enter(phase or before)
 
     async def list_keys(self, prefix: str) -> list[str]:
         """The keys that start with `prefix` and that the caller may see, each once, sorted by code point.

@@ -28,10 +28,16 @@ class WitHost:
         return await open_bucket(self._wit, label)
 
 
+_METHODS = {
+    f"Method_{name.capitalize()}": name
+    for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
+}
+
+
 def method_name(method: object) -> str:
     """The name of a case of `method` of `wasi:http/types`: "GET" for `Method_Get`."""
-    other: str | None = getattr(method, "value", None)  # of Method_Other
-    return other if other is not None else type(method).__name__.removeprefix("Method_").upper()
+    name = _METHODS.get(type(method).__name__)
+    return method.value if name is None else name  # type: ignore[attr-defined] # of Method_Other
 
 
 def headers_of(fields: list[tuple[str, bytes]], authority: Callable[[], str | None]) -> dict[str, str]:

@@ -26,7 +26,26 @@ from kv_batch.reading import Read
 from kv_batch.retry import RETRY_SECONDS, Retry
 from kv_batch.writing import Write, by_bytes
 
-__all__ = ["RETRY_SECONDS", "Retry", "delete_many", "get_many", "list_keys", "read_parts", "set_many"]
+__all__ = ["RETRY_SECONDS", "Retry", "delete_many", "get", "get_many", "list_keys", "read_parts", "set_many"]
+
+
+async def get(bucket: Bucket, key: str, *, retry: Retry | None = None) -> bytes | None:
+    """The value of one key, or None if it is not in the store. As get_many of that key, with less work.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+    retry = retry or Retry()
+    while True:
+        began = bucket.clock.now()
+        retry.calls += 1
+        try:
+            value = await bucket.get(key)
+        except StoreBusy as error:
+            await retry.pause(error, began, bucket.clock)
+        else:
+            retry.taken()
+            return value
 
 
 async def get_many(

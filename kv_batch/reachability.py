@@ -87,6 +87,7 @@ class Reachability:
 
     Attributes:
         rounds: The number of rounds and probes in progress, abandoned ones included.
+        is_listed: Whether a stream of the keys of the store is being read.
     """
 
     def __init__(self, instance: Instance, probe: Callable[[], Awaitable[None]]) -> None:
@@ -105,7 +106,7 @@ class Reachability:
         self._probing = False
         self._refusal: StoreError | None = None
         self._left_behind = False
-        self._listed = False
+        self.is_listed = False
 
     def heard(self) -> None:
         """Records that the store answered a call."""
@@ -162,7 +163,7 @@ class Reachability:
         Raises:
             StoreBusy: it had to wait for QUEUE_TIMEOUT.
         """
-        while self._listed or self._door.is_closed or self._instance.door.is_closed:
+        while self.is_listed or self._door.is_closed or self._instance.door.is_closed:
             await self.not_listed()
             await self._door.through()
             await self._instance.door.through()
@@ -173,7 +174,7 @@ class Reachability:
         Raises:
             StoreBusy: it had to wait for QUEUE_TIMEOUT.
         """
-        if self._listed and not await self._waiting.until(lambda: not self._listed, QUEUE_TIMEOUT):
+        if self.is_listed and not await self._waiting.until(lambda: not self.is_listed, QUEUE_TIMEOUT):
             raise StoreBusy("the keys of the store are being listed")
 
     async def round(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
@@ -204,10 +205,10 @@ class Reachability:
             try:
                 await calls()
             finally:
-                self._listed = False
+                self.is_listed = False
 
         async with self.alone():
-            self._listed = True
+            self.is_listed = True
             waker = self._begin(read)
         return await self._ended_by(waker, progress)
 

@@ -136,10 +136,12 @@ class WitBucket:
         if self._reachable is None:
             value: bytes | None = self._call(lambda bucket: bucket.get(key), key)
             return value
-        if self._batches() is not True or self.clock.now() < self._far_until:
-            return (await self.get_each([key]))[0]
-        await self._reachable.not_listed()
         began = self.clock.now()
+        if self.learned.batch_reads.known(began) is not True or began < self._far_until:
+            return (await self.get_each([key]))[0]
+        if self._reachable.is_listed:
+            await self._reachable.not_listed()
+            began = self.clock.now()
         value = self._call(lambda bucket: bucket.get(key), key)
         now = self.clock.now()
         self._slow_reads = self._slow_reads + 1 if now - began > NEAR else 0

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -202,10 +202,13 @@ def end_of_piece(text: bytes, start: int) -> int:
     return text.rfind(b"\n", start, start + BULK_PIECE_BYTES) + 1 or end
 
 
-_PAIRS_BODIES = ((b'{"pairs": [{', b"}, {", b"}]}"), (b'{"pairs":[{', b"},{", b"}]}"))
-_KEYS_BODIES = ((b'{"keys": ["', b'", "', b'"]}'), (b'{"keys":["', b'","', b'"]}'))
-"""How a body begins, what stands between its pairs or keys, and how it ends: as `json.dumps` writes it, and
-as `JSON.stringify` does."""
+_PAIRS = re.compile(rb'\{"pairs":(?: \[\{(.+)|\[\{(.+))\}\]\}\n?', re.DOTALL)
+_KEYS = re.compile(rb'\{"keys":(?: \["(.+)|\["(.+))"\]\}\n?', re.DOTALL)
+"""A body as `json.dumps` writes it, and as `JSON.stringify` does, without spaces."""
+
+_BETWEEN_PAIRS = (b"", b"}, {", b"},{")
+_BETWEEN_KEYS = (b"", b'", "', b'","')
+"""What stands between two pairs or keys, by the number of the group above."""
 
 
 def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
@@ -214,10 +217,13 @@ def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
     What stands between two pairs is replaced by a newline, and then they are decoded as lines. If it also
     stands in a string, that string gets a newline, which no line may have there.
     """
-    pairs: list[Pair] = []
-    inner, between = _inner(body, _PAIRS_BODIES)
+    match = _PAIRS.fullmatch(body)
+    if match is None or not match.lastindex:
+        return []
+    inner, between = match[match.lastindex], _BETWEEN_PAIRS[match.lastindex]
     if b"\n" in inner:
         return []
+    pairs: list[Pair] = []
     for piece in _pieces(inner, between):
         lines = b"{" + piece.replace(between, b"}\n{") + b"}\n"
         if len(lines) >= LONG_LINE_BYTES and b"\\" in lines:
@@ -235,8 +241,11 @@ def body_keys(body: bytes, limits: Limits) -> list[str]:
     Why the result is correct: all quotes belong to the separators at which the text was split. So no key has
     one, and a parser would find the same strings.
     """
+    match = _KEYS.fullmatch(body)
+    if match is None or not match.lastindex:
+        return []
+    inner, between = match[match.lastindex], _BETWEEN_KEYS[match.lastindex]
     keys: list[str] = []
-    inner, between = _inner(body, _KEYS_BODIES)
     for piece in _pieces(inner, between):
         found = piece.split(between)
         text = b" ".join(found)
@@ -248,22 +257,14 @@ def body_keys(body: bytes, limits: Limits) -> list[str]:
     return keys if texts_fit(keys, limits) else []
 
 
-def _inner(body: bytes, shapes: tuple[tuple[bytes, bytes, bytes], ...]) -> tuple[bytes, bytes]:
-    """What a body has between the beginning and the end of one of the shapes, and what separates its parts.
-
-    Empty if it has none of the shapes.
-    """
-    for head, between, tail in shapes:
-        end = len(body) - len(tail) - body.endswith(b"\n")
-        if body.startswith(head) and body.startswith(tail, end) and end >= len(head):
-            return body[len(head) : end], between
-    return b"", b""
+def _pieces(text: bytes, between: bytes) -> Iterable[bytes]:
+    """The text, split at some of its separators into pieces of about BULK_PIECE_BYTES."""
+    return (text,) if len(text) <= BULK_PIECE_BYTES else _pieces_of(text, between)
 
 
-def _pieces(text: bytes, between: bytes) -> Iterator[bytes]:
-    """The text, split at some of its separators into pieces of about BULK_PIECE_BYTES; none if empty."""
+def _pieces_of(text: bytes, between: bytes) -> Iterator[bytes]:
     start = 0
-    while text:
+    while True:
         end = text.find(between, start + BULK_PIECE_BYTES)
         if end < 0:
             yield text[start:]

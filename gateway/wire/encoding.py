@@ -22,6 +22,9 @@ ENCODING_STEP = 3 * 64 * 1024
 
 A multiple of three, so that the base64 of one step can be followed by that of the next."""
 
+SMALL_VALUE = 4 * 1024
+"""The size in bytes up to which a single value is encoded by itself, which is less work than in bulk."""
+
 ENCODING_RUN = 2 * 1024 * 1024
 """The number of bytes of values that are encoded at once. Encoding makes several copies of all of them."""
 
@@ -48,7 +51,11 @@ def encode_pairs(
         always_base64: Whether values that are UTF-8 are base64 as well.
         between: The separator of the objects.
     """
-    if sum(map(len, filter(None, values))) <= ENCODING_RUN:
+    size = sum(map(len, filter(None, values)))
+    if size <= SMALL_VALUE and len(values) == 1 and between != NEWLINE:
+        ((key, value),) = zip(keys, values, strict=True)
+        yield _encode_pair(key, value, always_base64).encode()
+    elif size <= ENCODING_RUN:
         yield _encode_some(keys, values, always_base64, between)
     else:
         yield from _encode_runs(list(keys), list(values), always_base64, between)

@@ -627,7 +627,7 @@ def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it(
         opened = await open_bucket(wit, "default")
         listing = asyncio.ensure_future(opened.list_keys())
         await asyncio.sleep(0.01)
-        assert reachable(opened)._listed
+        assert reachable(opened).is_listed
         # A call now would wait, in Spin, for a lock that is held until the stream has ended.
         await opened.set_many(MANY)
         assert store.calls == ["get_many", "get_keys", "ended", "set_many"]
@@ -643,7 +643,7 @@ def test_a_stream_of_keys_that_fails_is_no_list() -> None:
         opened = await open_bucket(wit, "default")
         with pytest.raises(StoreFailed, match="disk I/O error"):
             await opened.list_keys()
-        assert not reachable(opened)._listed
+        assert not reachable(opened).is_listed
 
     run(check())
 
