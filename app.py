@@ -33,6 +33,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Response, declared_length
+from guests.handles import Future, Sending, read, write_all
 from guests.scheduling import yield_to_host
 from guests.wasi import WitHost, headers_of, request_of
 from kv_batch.asynchronous import Asynchronous
@@ -95,16 +96,17 @@ class Yielder:
     def __init__(self) -> None:
         self._left = TURN_BYTES
 
-    async def after(self, size: int) -> None:
-        """Yields to other requests once TURN_BYTES have been transferred since the last time.
+    def is_due(self, size: int) -> bool:
+        """Whether to `suspend` now: TURN_BYTES have been transferred since the last time.
 
         Args:
             size: How many more bytes have been transferred.
         """
         self._left -= size
-        if self._left <= 0:
-            self._left = TURN_BYTES
-            await suspend()
+        if self._left > 0:
+            return False
+        self._left = TURN_BYTES
+        return True
 
 
 class SpinBody:
@@ -123,38 +125,41 @@ class SpinBody:
         headers: Mapping[str, str],
     ) -> None:
         self.received = 0
+        self.ended = False
         self.reader = reader
         self._trailers = trailers
         length = None if "transfer-encoding" in headers else declared_length(headers)
         self._left = UNKNOWN_LENGTH if length is None else length  # the bytes that are still to come
-        self._ended = False
         self._begun = False
         self._yielder = Yielder()
 
     async def read(self) -> bytes:
         self._begun = True
-        # To read the end of a body of known length costs two more calls of the host.
         while self._left != 0 and not self.reader.writer_dropped:
-            chunk = await self.reader.read(min(READ_BYTES, self._left))
+            chunk = await read(self.reader, min(READ_BYTES, self._left))
             if chunk:
                 size = len(chunk)
                 self.received += size
                 self._left -= size
-                await self._yielder.after(size)
+                # To read the end of a body of known length costs two more calls of the host.
+                self.ended = self._left == 0
+                if self._yielder.is_due(size):
+                    await suspend()
                 return chunk
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             # The stream of an incomplete body simply ends. Only the trailers show that it is incomplete.
             if self._left != 0 and isinstance(await self._trailers.read(), Err):
                 raise BodyCutShort
         return b""
 
     async def grew(self, size: int) -> None:
-        await self._yielder.after(size)
+        if self._yielder.is_due(size):
+            await suspend()
 
     def is_under_way(self, headers: Mapping[str, str]) -> bool:
         """Whether the client may still be sending the body of a request with these headers."""
-        if self._ended or self.reader.writer_dropped:
+        if self.ended or self.reader.writer_dropped:
             return False
         return linger.may_be_sending(headers, begun=self._begun, chunked="transfer-encoding" in headers)
 
@@ -212,10 +217,11 @@ class Rest:
         self._task = asyncio.current_task()
         try:
             while not self._reader.writer_dropped and left > 0 and time.monotonic() < self._end:
-                size = len(await self._reader.read(LINGER_BYTES))
+                size = len(await read(self._reader, LINGER_BYTES))
                 self._heard = time.monotonic()
                 left -= size
-                await yielder.after(size)
+                if yielder.is_due(size):
+                    await suspend()
         except asyncio.CancelledError:  # by `watch`
             return False
         finally:
@@ -252,10 +258,15 @@ class HttpHandler(wit_world.exports.HttpHandler):
         # Everything else is read first, since `consume_body` takes the request.
         method, target = request.get_method(), request.get_path_with_query()
         headers = headers_of(request.get_headers().copy_all(), request.get_authority)
-        received = SpinBody(*wasi_http_types.Request.consume_body(request, _no_error()), headers)
+        handled = Future(wit_world.result_unit_wasi_http_types_error_code_future)
+        received = SpinBody(*wasi_http_types.Request.consume_body(request, handled.reader), headers)
+        handled.resolve(Ok(None))
         asked = request_of(method, target, headers, received)
         response = await GATEWAY.handle(asked)
+        head = asked.method == "HEAD"
+        whole = None
         if isinstance(response.body, bytes) and not received.is_under_way(headers):
+            whole = b"" if head else response.body
             received.close()  # early: the host has less to do after the answer
         # Spin sends the head of an answer and its body in two writes. Without TCP_NODELAY the second write
         # waits 40 ms for the client to acknowledge the first, unless the body is there when the head is sent.
@@ -263,18 +274,25 @@ class HttpHandler(wit_world.exports.HttpHandler):
         # This can go when Spin sets TCP_NODELAY.
         await suspend()
         writer, body = wit_world.byte_stream()
-        componentize_py_async_support.spawn(
-            _send(writer, response, received, headers, asked.method == "HEAD")
-        )
+        trailers = Future(wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future)
         fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
-        answer = wasi_http_types.Response.new(fields, body, _no_trailers())[0]
+        answer = wasi_http_types.Response.new(fields, body, trailers.reader)[0]
         if response.status != 200:
             answer.set_status_code(response.status)
+        if whole is None:
+            componentize_py_async_support.spawn(_send(writer, trailers, response, received, headers, head))
+        else:
+            Sending(writer, whole, trailers)
         return answer
 
 
 async def _send(
-    writer: ByteStreamWriter, response: Response, received: SpinBody, headers: Mapping[str, str], head: bool
+    writer: ByteStreamWriter,
+    trailers: Future[Result[Fields | None, ErrorCode]],
+    response: Response,
+    received: SpinBody,
+    headers: Mapping[str, str],
+    head: bool,
 ) -> None:
     """Sends the body of an answer, then reads on the rest of the request's body.
 
@@ -288,9 +306,10 @@ async def _send(
         with writer:
             if isinstance(response.body, bytes):
                 if not head:
-                    await writer.write_all(response.body)
+                    await write_all(writer, response.body)
             else:
                 await _stream(writer, response.body, head)
+        trailers.resolve(Ok(None))  # not earlier: the host waits for it by now, so it need not be awaited
         if received.is_under_way(headers):
             await LINGERING.read_on(received.reader, response.status)
 
@@ -301,20 +320,11 @@ async def _stream(writer: ByteStreamWriter, body: Chunks, head: bool) -> None:
             return
         yielder = Yielder()
         async for chunk in body:
-            await writer.write_all(chunk)
-            await yielder.after(len(chunk))
+            await write_all(writer, chunk)
+            if yielder.is_due(len(chunk)):
+                await suspend()
             if writer.reader_dropped:  # the client is gone
                 return
-
-
-def _no_trailers() -> FutureReader[Result[Fields | None, ErrorCode]]:
-    return wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future(lambda: Ok(None))[
-        1
-    ]
-
-
-def _no_error() -> FutureReader[Result[None, ErrorCode]]:
-    return wit_world.result_unit_wasi_http_types_error_code_future(lambda: Ok(None))[1]
 
 
 # All objects that exist now are in the snapshot of the component and stay alive, so the collector can ignore

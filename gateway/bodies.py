@@ -107,7 +107,7 @@ async def _receive(request: Request, body: Body, limit: int, take: Callable[[byt
     if declared is not None and declared > limit:
         raise _body_too_large(limit, declared)
     left = limit
-    while chunk := await body.read():
+    while not body.ended and (chunk := await body.read()):
         left -= len(chunk)
         if left < 0:
             raise _body_too_large(limit)

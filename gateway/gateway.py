@@ -9,7 +9,7 @@ Everything in a request is checked before the store is touched. It knows neither
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -50,7 +50,7 @@ class Gateway:
         """Handles a request. Every error becomes a response: no exception leaves this method."""
         record = Record(request.method, request.headers, request.base)
         try:
-            response = await self._answer(request, record)
+            response = await self._operation(request, record)
         except Exception as error:  # noqa: BLE001 - what left here would trap the instance
             response = answer(error, record)
         phase = record.enter("send")
@@ -65,7 +65,12 @@ class Gateway:
         response.body = LoggedBody(response.body, record, phase, request.body)
         return response
 
-    async def _answer(self, request: Request, record: Record) -> Response:
+    def _operation(self, request: Request, record: Record) -> Awaitable[Response]:
+        """Begins what the head of a request asks for.
+
+        Raises:
+            Problem: the head is refused.
+        """
         key = (request.method, request.target, request.base, *map(request.headers.get, DECIDING))
         plan = self._plans.get(key)
         if plan is None:
@@ -75,7 +80,7 @@ class Gateway:
             head = Head(request.method, request.target, request.base, headers)
             # A page at the base without a slash would resolve its own links against the directory above.
             if head.path in PUBLIC and (head.full_path or "/") != head.base:
-                return await self._public(head, request, record)
+                return self._public(head, request, record)
             plan = self._plan(head, record)
             self._plans.remember(key, plan)
         else:
@@ -85,7 +90,7 @@ class Gateway:
             record.store = plan.label[:MAX_LOGGED_NAME]
         retry = Retry(plan.retry_seconds)
         store = Store(plan.label, self._host, self._buckets, record, retry, plan.caller.prefix)
-        return await plan.operation(Call(request, store, plan.limits, record))
+        return plan.operation(Call(request, store, plan.limits, record))
 
     def _plan(self, head: Head, record: Record) -> Plan:
         """What requests with that head ask for.

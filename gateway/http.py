@@ -17,7 +17,13 @@ class BodyCutShort(Exception):
 
 
 class Body(Protocol):
-    """The body of a request, read as it arrives."""
+    """The body of a request, read as it arrives.
+
+    Attributes:
+        ended: Whether it is known that the body has ended. If not, `read` shows it.
+    """
+
+    ended: bool
 
     async def read(self) -> bytes:
         """The next chunk, of any length. Empty at the end of the body, and on every later call.

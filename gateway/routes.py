@@ -237,11 +237,6 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     most = call.limits.answer_bytes
 
     async def read(bucket: Bucket) -> list[bytes | None]:
-        if len(keys) == 1:
-            value = await get(bucket, keys[0], retry=call.store.retry)
-            if value is not None and len(value) > most:
-                raise _answer_too_large(most)
-            return [value]
         values: dict[str, bytes | None] = {}
         size = 0
         parts = Read(list(dict.fromkeys(keys)), retry=call.store.retry)
@@ -257,7 +252,11 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
         return [values[key] for key in keys]
 
     call.record.keys += len(keys)
-    values = await call.store.do(read, "encode")
+    if len(keys) == 1:
+        [key] = keys
+        values = [await call.store.do(lambda bucket: get(bucket, key, retry=call.store.retry), "encode")]
+    else:
+        values = await call.store.do(read, "encode")
     pieces = [b'{"pairs": [']
     for piece in encode_pairs(keys, values, always_base64):
         most -= len(piece)

@@ -80,17 +80,17 @@ class EmbeddedBody:
     """The body of the current request."""
 
     def __init__(self) -> None:
-        self._ended = False
+        self.ended = False
         self.received = 0
 
     async def read(self) -> bytes:
-        if self._ended:
+        if self.ended:
             return b""
         try:
             chunk = exchange.read()
         except Err as error:
             raise BodyCutShort(str(error.value)) from None
-        self._ended = not chunk
+        self.ended = not chunk
         self.received += len(chunk)
         return chunk.encode("latin-1")
 

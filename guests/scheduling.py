@@ -37,11 +37,17 @@ async def yield_to_host(times: int = 1) -> None:
 
 def _poll_or_yield(state: Any) -> int:
     """Replaces `_poll`, which runs what is ready of a component-model task and returns what it waits for."""
-    for again, times in vars(state).pop("yielding", ()):
-        if times > 1:
-            vars(state).setdefault("yielding", []).append((again, times - 1))
-        else:
-            again.set_result(None)
+    yielding = vars(state).pop("yielding", None)
+    if yielding is not None:
+        left = [(again, times - 1) for again, times in yielding if times > 1]
+        if left:
+            state.yielding = left
+        if len(left) == len(yielding) and not state.handles:
+            runtime.context_set(state)
+            return _YIELD
+        for again, times in yielding:
+            if times == 1:
+                again.set_result(None)
     code = _poll(state)
     return _YIELD if code & 0xF == _WAIT and "yielding" in vars(state) else code
 

@@ -50,7 +50,7 @@ class Wasi02Body:
         self._body = request.consume()
         self._stream = self._body.stream()
         self._begun = False
-        self._ended = False
+        self.ended = False
         self.received = 0
 
     def __enter__(self) -> Self:
@@ -63,11 +63,11 @@ class Wasi02Body:
     async def read(self) -> bytes:
         self._begun = True
         chunk = b""
-        while not self._ended and not chunk:
+        while not self.ended and not chunk:
             try:
                 chunk = self._stream.blocking_read(READ_BYTES)
             except Err as error:
-                self._ended = True
+                self.ended = True
                 if not isinstance(error.value, streams.StreamError_Closed):
                     raise BodyCutShort from None
         self.received += len(chunk)
@@ -80,7 +80,7 @@ class Wasi02Body:
         """Reads and discards the rest of the body, up to the limits, if the client may still send it."""
         # The host does not show `transfer-encoding` to its guest.
         chunked = "content-length" not in headers
-        if self._ended or not linger.may_be_sending(headers, begun=self._begun, chunked=chunked):
+        if self.ended or not linger.may_be_sending(headers, begun=self._begun, chunked=chunked):
             return
         end = time.monotonic() + limits.seconds
         left = limits.bytes

@@ -233,7 +233,7 @@ class WitBucket:
             return self._call(call, key)
 
     def _call(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
-        bucket = self._opened()
+        bucket = self._opened() if self._bucket is None else self._bucket
         try:
             result = call(bucket)
         except self._wit.err as error:
@@ -251,16 +251,14 @@ class WitBucket:
         return store_error(value, key)
 
     def _opened(self) -> Any:
-        if self._bucket is None:
-            try:
-                self._bucket = self._wit.store.open(self._label)
-            except self._wit.err as error:
-                failure = error.value  # type: ignore[attr-defined]
-            else:
-                return self._bucket
-            refusal = self._error(failure)
-            raise refusal if self._reachable is None else not_made(refusal)
-        return self._bucket
+        try:
+            self._bucket = self._wit.store.open(self._label)
+        except self._wit.err as error:
+            failure = error.value  # type: ignore[attr-defined]
+        else:
+            return self._bucket
+        refusal = self._error(failure)
+        raise refusal if self._reachable is None else not_made(refusal)
 
     def _learn(self, bucket: Any) -> None:
         """Learns whether the store reads in batches, which decides the calls that are made."""

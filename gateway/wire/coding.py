@@ -34,6 +34,7 @@ class Unpacked:
     """A gzip body, decompressed as it is read. It may have any number of gzip members, one after another."""
 
     def __init__(self, packed: Body) -> None:
+        self.ended = False
         self._packed = packed
         self._pieces = self._unpack()
 

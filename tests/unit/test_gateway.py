@@ -36,6 +36,7 @@ class SmallBody:
         self.chunks = chunks
         self.reads = 0
         self.grown = 0
+        self.ended = False
         self.received = 0
 
     async def read(self) -> bytes:

@@ -185,6 +185,7 @@ class Pieces:
     def __init__(self, pieces: list[bytes], *, breaks: bool = False) -> None:
         self.pieces = [piece for piece in pieces if piece]
         self.breaks = breaks
+        self.ended = False
 
     async def read(self) -> bytes:
         if self.pieces:

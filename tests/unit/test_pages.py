@@ -20,6 +20,7 @@ MAX_PACKED = 60_000
 class NoBody:
     """The body of a request that has none."""
 
+    ended = False
     received = 0
 
     async def read(self) -> bytes:
