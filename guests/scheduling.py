@@ -6,7 +6,8 @@ is pinned, and `tests/component` would fail at once if another did not have them
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
@@ -70,6 +71,17 @@ def _run_ready(loop: Any, state: Any) -> None:
             raise loop.exception
 
 
+def _first_poll(export_index: int, borrows: int, coroutine: Coroutine[Any, Any, Any]) -> int:
+    """Replaces `first_poll`, which begins a component-model task: this one begins at once, in fewer steps."""
+    context = Context()
+    state: Any = support._FutureState(None, {}, [], 1)
+    context.run(support._future_state.set, state)
+    returning = support._return_result(export_index, borrows, coroutine)
+    asyncio.Task(returning, loop=support._loop, context=context, eager_start=True)  # type: ignore[call-arg]
+    return _poll_or_yield(state)
+
+
+support.first_poll = _first_poll
 support._poll = _poll_or_yield  # type: ignore[assignment]
 support._Loop.call_soon = _call_soon  # type: ignore[assignment, method-assign]
 support._Loop.poll = _run_ready  # type: ignore[assignment, method-assign]

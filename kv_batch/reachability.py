@@ -87,6 +87,7 @@ class Reachability:
 
     Attributes:
         rounds: The number of rounds and probes in progress, abandoned ones included.
+        heard_at: When the store last answered a call; `-inf` if the last call failed, or none was made.
         is_listed: Whether a stream of the keys of the store is being read.
     """
 
@@ -102,7 +103,7 @@ class Reachability:
         self._waiting = instance.waiting
         self._probe = probe
         self._door = Door(self._waiting)
-        self._heard = float("-inf")
+        self.heard_at = float("-inf")
         self._probing = False
         self._refusal: StoreError | None = None
         self._left_behind = False
@@ -110,11 +111,11 @@ class Reachability:
 
     def heard(self) -> None:
         """Records that the store answered a call."""
-        self._heard = self._waiting.clock.now()
+        self.heard_at = self._waiting.clock.now()
 
     def failed(self) -> None:
         """Records that a call failed: the store is probed before the next one."""
-        self._heard = float("-inf")
+        self.heard_at = float("-inf")
 
     async def answers(self, within: float = PROBE_TTL) -> None:
         """Ensures that the store is reachable: it has answered within so many seconds, or answers a probe
@@ -131,7 +132,7 @@ class Reachability:
         # An answer counts when it is noticed, however old it is by then.
         if self._probing:
             answered = await self._waiting.until(lambda: not self._probing, PROBE_TIMEOUT)
-        elif self._waiting.clock.now() - self._heard <= within:
+        elif self._waiting.clock.now() - self.heard_at <= within:
             return
         else:
             self._probing = True
