@@ -249,7 +249,8 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
             values.update(part)
         if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
             raise _answer_too_large(most)  # for its repeats
-        return [values[key] for key in keys]
+        # Usually no key is repeated; then the values are in the order of the keys.
+        return list(values.values() if len(values) == len(keys) else map(values.__getitem__, keys))
 
     call.record.keys += len(keys)
     if len(keys) == 1:

@@ -91,9 +91,10 @@ class Read:
         while True:
             began = bucket.clock.now()
             keys = self._next_keys(bucket, began)
-            distinct = list(dict.fromkeys(keys))
+            values: dict[str, bytes | None] = dict.fromkeys(keys)
+            distinct = keys if len(values) == len(keys) else list(values)
             try:
-                values, way = await self._read(bucket, distinct)
+                way = await self._read(bucket, distinct, values)
                 break
             except StoreBusy as error:
                 if await self.retry.pause(error, began, bucket.clock):
@@ -152,8 +153,10 @@ class Read:
             limit.refused(self._refused, smaller_size(self._refused), bucket.clock.now())
             self._state = "growing"
 
-    async def _read(self, bucket: Bucket, keys: list[str]) -> tuple[dict[str, bytes | None], Way]:
+    async def _read(self, bucket: Bucket, keys: Sequence[str], values: dict[str, bytes | None]) -> Way:
         """Reads distinct keys in a batch, or one by one where no batch can be read.
+
+        The values are written to `values`, which has all keys, and no others.
 
         Two keys that the batch read does not answer are read one by one. If that works, and no batch read
         ever did, none is tried on this store for some time.
@@ -166,11 +169,13 @@ class Read:
         reads = bucket.learned.batch_reads
         if len(keys) == 1:
             self.retry.calls += 1
-            return {keys[0]: await bucket.get(keys[0])}, "alone"
+            values[keys[0]] = await bucket.get(keys[0])
+            return "alone"
         refused = False
         if reads.work is not False:
             try:
-                return await self._read_batch(bucket, keys), "in a batch"
+                await self._read_batch(bucket, keys, values)
+                return "in a batch"
             except ResultTooLarge:
                 if len(keys) > 2:
                     raise
@@ -180,23 +185,26 @@ class Read:
                 refused = True
         self.retry.calls += len(keys)
         try:
-            values = dict(zip(keys, await bucket.get_each(keys), strict=True))
+            each = await bucket.get_each(keys)
         except StoreError:
             reads.refusals = 0  # nothing can be read: that says nothing about batches
             raise
+        values.clear()  # of what a refused batch may have left
+        values.update(zip(keys, each, strict=True))
         if refused and reads.work is None and reads.refusals > 1:
             reads.never(bucket.clock.now())
-        return values, "one by one" if reads.work is False else "one by one after a refusal"
+        return "one by one" if reads.work is False else "one by one after a refusal"
 
-    async def _read_batch(self, bucket: Bucket, keys: list[str]) -> dict[str, bytes | None]:
-        """Reads several distinct keys by one batch read.
+    async def _read_batch(
+        self, bucket: Bucket, keys: Sequence[str], values: dict[str, bytes | None]
+    ) -> None:
+        """Reads several distinct keys by one batch read, as `_read`.
 
         Raises:
             _BatchRefused: it failed, and this may be for the number of the keys.
             StoreError: it failed for another reason.
         """
         reads = bucket.learned.batch_reads
-        values: dict[str, bytes | None] = dict.fromkeys(keys)
         self.retry.calls += 1
         try:
             values.update(await bucket.get_many(keys))
@@ -209,7 +217,6 @@ class Read:
                 reads.refusals += 1
             raise _BatchRefused from error
         reads.work, reads.refusals = True, 0
-        return values
 
 
 class _BatchRefused(Exception):
