@@ -243,9 +243,10 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
         while parts.left:
             part = (await parts.next(bucket)).values
             # An answer is at least as large as its values, so one that is too large is refused early.
-            size += sum(map(len, filter(None, part.values())))
-            if size > most:
-                raise _answer_too_large(most)
+            if parts.left:
+                size += sum(map(len, filter(None, part.values())))
+                if size > most:
+                    raise _answer_too_large(most)
             values.update(part)
         if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
             raise _answer_too_large(most)  # for its repeats

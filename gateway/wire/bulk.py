@@ -238,8 +238,8 @@ def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
 def body_keys(body: bytes, limits: Limits) -> list[str]:
     """The keys of `{"keys": [K, …]}`; empty if it is written otherwise, has escapes or is not valid.
 
-    Why the result is correct: all quotes belong to the separators at which the text was split. So no key has
-    one, and a parser would find the same strings.
+    Why the result is correct: no quote is left where the separators were replaced, so all quotes belong to
+    separators. So no key has one, and a parser would find the same strings.
     """
     match = _KEYS.fullmatch(body)
     if match is None or not match.lastindex:
@@ -247,11 +247,10 @@ def body_keys(body: bytes, limits: Limits) -> list[str]:
     inner, between = match[match.lastindex], _BETWEEN_KEYS[match.lastindex]
     keys: list[str] = []
     for piece in _pieces(inner, between):
-        found = piece.split(between)
-        text = b" ".join(found)
-        if b"\n" in text or not _literal(text):
+        found = piece.replace(between, b"\n")
+        if b"\n" in piece or not _literal(found):
             return []
-        keys += b"\n".join(found).decode().split("\n")
+        keys += found.decode().split("\n")
         if len(keys) > limits.keys:
             return []
     return keys if texts_fit(keys, limits) else []
