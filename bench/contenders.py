@@ -181,7 +181,9 @@ def compiled(name: str) -> Path:
     place = BUILT / name
     component, manifest = place / f"{name}.wasm", place / "spin.toml"
     source = ROOT / "bench" / "peers" / f"{name}{GUESTS[name]}"
-    files = [file for file in source.rglob("*") if file.is_file()] or [source, source.parent / "wire.py"]
+    files = [file for file in source.rglob("*") if file.is_file()]
+    if not files:
+        files = [source, source.parent / "wire.py", *(ROOT / "guests").glob("*.py")]
     if component.exists() and all(component.stat().st_mtime > file.stat().st_mtime for file in files):
         return manifest
     place.mkdir(parents=True, exist_ok=True)

@@ -126,9 +126,7 @@ class Gateway:
             self._retry_seconds = retry_seconds(self._host.config)
         limits = replace(self._limits, key_prefix=caller.prefix) if caller.prefix else self._limits
         operation = route(head, limits)
-        return Plan(
-            caller, record.authenticated, record.route, label, limits, self._retry_seconds, operation
-        )
+        return Plan(caller, record.authenticated, record.route, label, limits, self._retry_seconds, operation)
 
     async def _public(self, head: Head, request: Request, record: Record) -> Response:
         """Answers a path of PUBLIC."""

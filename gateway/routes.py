@@ -275,7 +275,7 @@ async def _refuse_body(call: Call, why: str) -> None:
 
 async def _write(call: Call, write: WriteOperation[Item], items: list[Item], answered: str) -> Response:
     await call.store.write(write, items)
-    return _json({write.counted: len(items)}, answered)
+    return _varying(b'{"%b": %d}\n' % (write.counted.encode(), len(items)), answered)
 
 
 def _write_lines(

@@ -195,9 +195,7 @@ class Read:
             reads.never(bucket.clock.now())
         return "one by one" if reads.work is False else "one by one after a refusal"
 
-    async def _read_batch(
-        self, bucket: Bucket, keys: Sequence[str], values: dict[str, bytes | None]
-    ) -> None:
+    async def _read_batch(self, bucket: Bucket, keys: Sequence[str], values: dict[str, bytes | None]) -> None:
         """Reads several distinct keys by one batch read, as `_read`.
 
         Raises:

@@ -52,7 +52,7 @@ class Measured:
         self.store = AsyncStore({})
         variables = {"write_token": TOKEN, "max_keys": "100000", "max_body_bytes": "100000000", **variables}
         self.gateway = Gateway(WitHost(wit_over(self.store, batches=True), variables.get))
-        for operation in ("set-many", "get-many"):
+        for operation in ("delete-many", "set-many", "get-many"):
             self.answer(operation, body_of(operation, 1_000))
         self.store.calls.clear()
 
@@ -116,7 +116,7 @@ def test_a_request_is_one_host_call(operation: str, count: int, expected: list[s
     assert measured.store.calls == expected
 
 
-@pytest.mark.parametrize(("operation", "most"), [("get-many", 74), ("set-many", 79), ("delete-many", 72)])
+@pytest.mark.parametrize(("operation", "most"), [("get-many", 40), ("set-many", 60), ("delete-many", 50)])
 def test_a_small_request_is_few_calls_of_python(operation: str, most: int) -> None:
     measured = Measured()
     found = calls(measured, operation, 1)
