@@ -33,7 +33,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Response, declared_length
-from guests.handles import Future, Sending, read, write_all
+from guests.handles import Future, Sending, read, together, write_all
 from guests.scheduling import yield_to_host
 from guests.wasi import WitHost, headers_of, request_of
 from kv_batch.asynchronous import Asynchronous
@@ -56,7 +56,7 @@ TURN_BYTES = 2 * 1024 * 1024
 """Bytes of a body after which the other requests of the instance get a turn (`Yielder`)."""
 
 
-YIELDS = 3
+YIELDS = 2
 """How often a task yields to the host before its answer (`HttpHandler.handle`).
 
 After one, the host still sends every fifth answer in two writes; after two, one of a thousand; after three,
@@ -82,7 +82,7 @@ WIT = Wit(
     wasi_keyvalue_store,
     batch,
     Err,
-    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn),
+    Asynchronous(key_value, Clock(time.monotonic, wait), componentize_py_async_support.spawn, together),
 )
 
 

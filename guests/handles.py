@@ -8,7 +8,8 @@ that is more Python than the gateway itself takes.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
+from contextvars import copy_context
 from typing import Any, Generic, NoReturn, TypeVar
 
 import componentize_py_async_support as support
@@ -179,3 +180,69 @@ async def write_all(writer: ByteStreamWriter, data: bytes) -> None:
             writer.reader_dropped = True
         data = data[count:]
     writer.handle = handle
+
+
+async def together(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Runs coroutines concurrently, as `asyncio.gather` does, but without a task for each.
+
+    Args:
+        coroutines: Each waits for nothing but calls of the host.
+    """
+    calls = _Calls()
+    for coroutine in coroutines:
+        calls.begin(coroutine)
+    await calls.ended()
+
+
+class _Calls:
+    """Coroutines that wait for calls of the host."""
+
+    def __init__(self) -> None:
+        self._futures = support._future_state.get().futures
+        self._context = copy_context()
+        self._left = 0
+        self._ended = support._loop.create_future()
+
+    def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._left += 1
+        self._go_on(coroutine)
+
+    async def ended(self) -> None:
+        if self._left:
+            await self._ended
+
+    def go_on(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Goes on with a coroutine whose call has ended."""
+        try:
+            self._context.run(self._go_on, coroutine)
+        except Exception as error:  # noqa: BLE001 - what left a callback would be a trap
+            if not self._ended.done():
+                self._ended.set_exception(error)
+        if not self._left and not self._ended.done():
+            self._ended.set_result(None)
+
+    def _go_on(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        try:
+            future = coroutine.send(None)
+        except StopIteration:
+            self._left -= 1
+        else:
+            # `await_result` has just put this future there, for the call that the coroutine waits for.
+            waitable, _ = self._futures.popitem()
+            self._futures[waitable] = _Waiting(self, coroutine, future)
+
+
+class _Waiting:
+    """A coroutine that waits for one call. It takes the place of an asyncio future."""
+
+    __slots__ = ("_calls", "_coroutine", "_future")
+
+    def __init__(self, calls: _Calls, coroutine: Coroutine[Any, Any, None], future: Any) -> None:
+        self._calls = calls
+        self._coroutine = coroutine
+        self._future = future
+
+    def set_result(self, event: int) -> None:
+        """The call has ended."""
+        self._future.set_result(event)  # it has no callbacks: nothing else waits for it
+        self._calls.go_on(self._coroutine)

@@ -49,6 +49,10 @@ def _poll_or_yield(state: Any) -> int:
         for again, times in yielding:
             if times == 1:
                 again.set_result(None)
+    return _poll_once(state)
+
+
+def _poll_once(state: Any) -> int:
     code = _poll(state)
     return _YIELD if code & 0xF == _WAIT and "yielding" in vars(state) else code
 
@@ -78,7 +82,7 @@ def _first_poll(export_index: int, borrows: int, coroutine: Coroutine[Any, Any, 
     context.run(support._future_state.set, state)
     returning = support._return_result(export_index, borrows, coroutine)
     asyncio.Task(returning, loop=support._loop, context=context, eager_start=True)  # type: ignore[call-arg]
-    return _poll_or_yield(state)
+    return _poll_once(state)
 
 
 support.first_poll = _first_poll

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ STREAM_KEYS = 10_000
 """The maximum number of keys of one read of a stream of keys."""
 
 
+async def _gathered(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*coroutines)
+
+
 @dataclass(frozen=True)
 class Asynchronous:
     """What an asynchronous host offers: waiting for a store without stopping the instance.
@@ -25,11 +29,13 @@ class Asynchronous:
         key_value: The generated module of `spin:key-value/key-value@3.0.0`, whose functions are async.
         clock: The time, and waiting while the other requests of the instance proceed.
         spawn: Runs a coroutine concurrently with the request, and beyond its end.
+        together: Runs coroutines concurrently, to their end.
     """
 
     key_value: Any
     clock: Clock
     spawn: Spawn
+    together: Callable[[Iterable[Coroutine[Any, Any, None]]], Awaitable[object]] = _gathered
 
 
 class AsyncStore:
@@ -77,7 +83,7 @@ class AsyncStore:
             if len(calls) == 1:
                 await one(0, calls[0])
             else:
-                await asyncio.gather(*map(one, range(len(calls)), calls))
+                await self._host.together(map(one, range(len(calls)), calls))
 
         await self.reachable.round(all_of_them, lambda: done)
         return outcomes[:]  # results that arrive later are ignored
