@@ -59,8 +59,7 @@ TURN_BYTES = 2 * 1024 * 1024
 YIELDS = 2
 """How often a task yields to the host before its answer (`HttpHandler.handle`).
 
-After one, the host still sends every fifth answer in two writes; after two, one of a thousand; after three,
-none was seen (docs/decisions/0015-yields.md)."""
+After one, the host still sends every fifth answer in two writes (docs/decisions/0015-yields.md)."""
 
 
 async def wait(seconds: float) -> None:

@@ -39,7 +39,11 @@ async def yield_to_host(times: int = 1) -> None:
 def _poll_or_yield(state: Any) -> int:
     """Replaces `_poll`, which runs what is ready of a component-model task and returns what it waits for."""
     yielding = vars(state).pop("yielding", None)
-    if yielding is not None:
+    if yielding is None:
+        if state.pending_count and not state.handles:  # an event that was no step of a task
+            runtime.context_set(state)
+            return _WAIT | state.waitable_set << 4  # type: ignore[no-any-return]
+    else:
         left = [(again, times - 1) for again, times in yielding if times > 1]
         if left:
             state.yielding = left

@@ -2,13 +2,12 @@
 
 It parses each body once and keeps the keys and the answer, so that a request costs only what crosses the
 boundary of the component: the request, one batch call (calls of single keys side by side where the store
-reads no batches, as on Redis), three yields, and the answer. The event loop and the handles are those of
+reads no batches, as on Redis), two yields, and the answer. The event loop and the handles are those of
 kv-batch (`guests/`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +17,7 @@ import wit_world.exports
 from componentize_py_types import Err, Ok
 from wit_world.imports import batch, key_value, wasi_http_types, wasi_keyvalue_store
 
-from guests.handles import Future, Sending, read
+from guests.handles import Future, Sending, read, together
 from guests.scheduling import yield_to_host
 
 AT_ONCE = 256
@@ -65,7 +64,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
         values = await _call(asked)
         if not asked.answer:
             asked.answer = _answer(asked, values)
-        await yield_to_host(3)
+        await yield_to_host(2)
         return _answered(asked.answer)
 
 
@@ -106,9 +105,13 @@ async def _call(asked: Asked) -> dict[str, bytes | None]:
         batch.delete_many(Stores.bucket, asked.keys)
     elif Stores.single is not None:
         values: dict[str, bytes | None] = {}
+        get = Stores.single.get
+
+        async def one(key: str) -> None:
+            values[key] = await get(key)
+
         for start in range(0, len(asked.keys), AT_ONCE):
-            keys = asked.keys[start : start + AT_ONCE]
-            values.update(zip(keys, await asyncio.gather(*map(Stores.single.get, keys)), strict=True))
+            await together(map(one, asked.keys[start : start + AT_ONCE]))
         return values
     elif len(asked.keys) == 1:
         return {asked.keys[0]: Stores.bucket.get(asked.keys[0])}
