@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -67,9 +67,9 @@ async def wait(seconds: float) -> None:
     await monotonic_clock.wait_for(int(seconds * 1e9))
 
 
-async def suspend() -> None:
+def suspend() -> Awaitable[None]:
     """Suspends this task, so that the host and the other requests of the instance can do other work."""
-    await yield_to_host(YIELDS)
+    return yield_to_host(YIELDS)
 
 
 async def tick() -> None:
@@ -274,7 +274,8 @@ class HttpHandler(wit_world.exports.HttpHandler):
         await suspend()
         writer, body = wit_world.byte_stream()
         trailers = Future(wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future)
-        fields = Fields.from_list([(name, value.encode()) for name, value in response.headers])
+        names, values = zip(*response.headers, strict=True)
+        fields = Fields.from_list(list(zip(names, map(str.encode, values), strict=True)))
         answer = wasi_http_types.Response.new(fields, body, trailers.reader)[0]
         if response.status != 200:
             answer.set_status_code(response.status)

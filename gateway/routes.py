@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,11 +22,11 @@ from gateway.settings import Limits, Scope
 from gateway.stores import DELETE, SET, Store, WriteOperation
 from gateway.wire import coding, ndjson
 from gateway.wire.bulk import body_keys, body_pairs
-from gateway.wire.encoding import encode_pairs
+from gateway.wire.encoding import SMALL_VALUE, encode_pair, encode_pairs
 from gateway.wire.media import FORM, JSON, MAX_HEADER_LENGTH, NDJSON, preferred, takes_gzip
 from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
-from kv_batch.batch import get
+from kv_batch.batch import Retry, get
 from kv_batch.bucket import Bucket
 from kv_batch.reading import Read
 
@@ -235,37 +235,46 @@ ROUTES: dict[str | None, dict[str, tuple[Scope, Route]]] = {
 async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Response:
     """Answers get-many of a list of keys in JSON."""
     most = call.limits.answer_bytes
-
-    async def read(bucket: Bucket) -> list[bytes | None]:
-        values: dict[str, bytes | None] = {}
-        size = 0
-        parts = Read(list(dict.fromkeys(keys)), retry=call.store.retry)
-        while parts.left:
-            part = (await parts.next(bucket)).values
-            # An answer is at least as large as its values, so one that is too large is refused early.
-            if parts.left:
-                size += sum(map(len, filter(None, part.values())))
-                if size > most:
-                    raise _answer_too_large(most)
-            values.update(part)
-        if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
-            raise _answer_too_large(most)  # for its repeats
-        # Usually no key is repeated; then the values are in the order of the keys.
-        return list(values.values() if len(values) == len(keys) else map(values.__getitem__, keys))
-
+    retry = call.store.retry
     call.record.keys += len(keys)
     if len(keys) == 1:
         [key] = keys
-        values = [await call.store.do(lambda bucket: get(bucket, key, retry=call.store.retry), "encode")]
+        value = await call.store.do(lambda bucket: get(bucket, key, retry=retry), "encode")
+        pieces: Iterable[bytes]
+        if value is None or len(value) <= SMALL_VALUE:
+            pieces = (encode_pair(key, value, always_base64).encode(),)
+        else:
+            pieces = encode_pairs(keys, [value], always_base64)
     else:
-        values = await call.store.do(read, "encode")
-    pieces = [b'{"pairs": [']
-    for piece in encode_pairs(keys, values, always_base64):
+        values = await call.store.do(lambda bucket: _values(bucket, keys, retry, most), "encode")
+        pieces = encode_pairs(keys, values, always_base64)
+    answer = [b'{"pairs": [']
+    for piece in pieces:
         most -= len(piece)
         if most < 0:
             raise _answer_too_large(call.limits.answer_bytes)
-        pieces.append(piece)
-    return _varying(b"".join([*pieces, b"]}\n"]))
+        answer.append(piece)
+    answer.append(b"]}\n")
+    return _varying(b"".join(answer))
+
+
+async def _values(bucket: Bucket, keys: list[str], retry: Retry, most: int) -> list[bytes | None]:
+    """The values of the keys, unless they have more than `most` bytes."""
+    values: dict[str, bytes | None] = {}
+    size = 0
+    parts = Read(list(dict.fromkeys(keys)), retry=retry)
+    while parts.left:
+        part = (await parts.next(bucket)).values
+        # An answer is at least as large as its values, so one that is too large is refused early.
+        if parts.left:
+            size += sum(map(len, filter(None, part.values())))
+            if size > most:
+                raise _answer_too_large(most)
+        values.update(part)
+    if len(values) < len(keys) and sum(len(values[key] or b"") for key in keys) > most:
+        raise _answer_too_large(most)  # for its repeats
+    # Usually no key is repeated; then the values are in the order of the keys.
+    return list(values.values() if len(values) == len(keys) else map(values.__getitem__, keys))
 
 
 async def _refuse_body(call: Call, why: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
 
 from kv_batch.bucket import Clock
 from kv_batch.errors import NoSuchStore, StoreBusy, StoreNotGranted, StoreUnreachable
@@ -25,7 +24,6 @@ HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
 """Errors that a smaller batch would hit too."""
 
 
-@dataclass
 class Retry:
     """The retry policy of one request: exponential backoff with jitter, and smaller calls after two failures.
 
@@ -35,11 +33,13 @@ class Retry:
         retries: The number of these calls that were retries.
     """
 
-    seconds: float = RETRY_SECONDS
-    calls: int = 0
-    retries: int = 0
+    calls = 0
+    retries = 0
     _since: float | None = None  # when the first call of this busy period began
-    _pause: float = FIRST_BACKOFF
+    _pause = FIRST_BACKOFF
+
+    def __init__(self, seconds: float = RETRY_SECONDS) -> None:
+        self.seconds = seconds
 
     def taken(self) -> None:
         """Records that a call was accepted: the store is no longer busy."""

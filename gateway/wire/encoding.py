@@ -24,7 +24,7 @@ ENCODING_STEP = 3 * 64 * 1024
 A multiple of three, so that the base64 of one step can be followed by that of the next."""
 
 SMALL_VALUE = 4 * 1024
-"""The size in bytes up to which a single value is encoded by itself, which is less work than in bulk."""
+"""The size in bytes up to which a single pair is encoded with less work by `encode_pair`."""
 
 ENCODING_RUN = 2 * 1024 * 1024
 """The number of bytes of values that are encoded at once. Encoding makes several copies of all of them."""
@@ -52,11 +52,7 @@ def encode_pairs(
         always_base64: Whether values that are UTF-8 are base64 as well.
         between: The separator of the objects.
     """
-    size = sum(map(len, filter(None, values)))
-    if size <= SMALL_VALUE and len(values) == 1 and between != NEWLINE:
-        ((key, value),) = zip(keys, values, strict=True)
-        yield _encode_pair(key, value, always_base64).encode()
-    elif size <= ENCODING_RUN:
+    if sum(map(len, filter(None, values))) <= ENCODING_RUN:
         yield _encode_some(keys, values, always_base64, between)
     else:
         yield from _encode_runs(list(keys), list(values), always_base64, between)
@@ -68,7 +64,7 @@ def _encode_some(
     plain = b"" if always_base64 or not values else _encode_plain(keys, values, between)
     if plain:
         return plain
-    objects = (_encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True))
+    objects = (encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True))
     if between == NEWLINE:
         return _without_line_ends("\n".join(objects)).encode()
     return between.join(map(str.encode, objects))
@@ -136,7 +132,8 @@ def _encode_plain(keys: Iterable[str], values: Collection[bytes | None], between
     return text if len(text) - len(text.translate(None, _ESCAPED)) == ours else b""
 
 
-def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
+def encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
+    """Encodes one pair, as `encode_pairs`, but at once: for small values."""
     if value is None:
         return f'{{"key": {_quoted(key)}, "value": null}}'
     if not always_base64:
@@ -149,7 +146,7 @@ def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
 
 
 def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes]:
-    """As `_encode_pair`, in pieces, so that memory does not hold a copy of the value for each step."""
+    """As `encode_pair`, in pieces, so that memory does not hold a copy of the value for each step."""
     yield f'{{"key": {_quoted(key)}, "value": "'.encode()
     if always_base64 or not _is_text(value):
         for start in range(0, len(value), ENCODING_STEP):
