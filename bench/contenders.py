@@ -30,7 +30,14 @@ from tools.up.data import DATABASE, write_ahead
 BUILT = ROOT / "build" / "bench"
 _SDK = ["-w", "spin:up/http-trigger@4.1.0"]
 _SERVICE = ["-d", str(ROOT / "wit"), "-w", "kv-batch:gateway/service@1.0.0"]
-WORLDS = {"hello": _SDK, "plain": _SDK, "bare": _SERVICE, "calls": _SERVICE, "stream": _SERVICE}
+WORLDS = {
+    "hello": _SDK,
+    "plain": _SDK,
+    "bare": _SERVICE,
+    "calls": _SERVICE,
+    "stream": _SERVICE,
+    "bulk": _SERVICE,
+}
 """The guests in Python of `bench/peers/`, and the options that name their worlds."""
 
 GUESTS = {**dict.fromkeys(WORLDS, ".py"), "javascript": ""}
