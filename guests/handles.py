@@ -2,7 +2,7 @@
 
 A request has thirteen handles: the request, its headers, the streams of both bodies, and so on. For each,
 componentize-py 0.25.1 makes a `weakref.finalize`, and a task for each future whose value is known. Together
-that is more Python than the gateway itself takes.
+that is about as much Python as the gateway itself takes.
 """
 
 from __future__ import annotations
