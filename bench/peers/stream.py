@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 
-import componentize_py_async_support
 import wit_world.exports
 from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
 from wit_world.imports import batch, wasi_http_types, wasi_keyvalue_store
@@ -23,11 +22,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
     """The export `wasi:http/handler`."""
 
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
-        sent = type(request.get_method()).__name__ == "Method_Post"
-        reader = wire.body_of(request)
-        response, writer = wire.begun([])
-        componentize_py_async_support.spawn(_import(reader, writer) if sent else _export(reader, writer))
-        return response
+        return wire.transferred(request, _import, _export)
 
 
 async def _import(reader: ByteStreamReader, writer: ByteStreamWriter) -> None:

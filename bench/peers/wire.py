@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any
+
 import componentize_py_async_support
 import wit_world
 from componentize_py_async_support.futures import FutureReader
@@ -49,3 +52,16 @@ def answer(content: bytes) -> Response:
 async def _send(writer: ByteStreamWriter, content: bytes) -> None:
     with writer:
         await writer.write_all(content)
+
+
+Transfer = Callable[[ByteStreamReader, ByteStreamWriter], Coroutine[Any, Any, None]]
+"""Transfers pairs from the body of a request, or to that of its answer."""
+
+
+def transferred(request: Request, take: Transfer, give: Transfer) -> Response:
+    """The answer to an import, which is a POST, or to an export. It has begun."""
+    transfer = take if type(request.get_method()).__name__ == "Method_Post" else give
+    reader = body_of(request)
+    response, writer = begun([])
+    componentize_py_async_support.spawn(transfer(reader, writer))
+    return response
