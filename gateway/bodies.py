@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gateway.http import Body, Head, Request, declared_length
 from gateway.problems import Problem
@@ -12,6 +13,11 @@ from gateway.wire import coding
 from gateway.wire.form import FormDecoder
 from gateway.wire.media import MAX_HEADER_LENGTH, NDJSON, foreign_charset, media_type
 from gateway.wire.pairs import Pair
+
+Item = TypeVar("Item")
+
+Decode = Callable[[bytes, Limits], list[Item]]
+"""Decodes the items of a body."""
 
 
 @dataclass(eq=False)
@@ -72,16 +78,26 @@ def form_of(head: Head, *types: str) -> Form:
     )
 
 
-async def read_bytes(request: Request, form: Form, limits: Limits) -> bytes:
-    """The whole body.
+async def read_json(
+    request: Request, form: Form, limits: Limits, in_bulk: Decode[Item], decode: Decode[Item]
+) -> list[Item]:
+    """The keys or pairs of a JSON body.
+
+    Args:
+        request: The request.
+        form: What its head says of its body.
+        limits: The limits of the body and of its items.
+        in_bulk: Decodes the usual bodies; returns none for any other.
+        decode: Decodes any body.
 
     Raises:
-        Problem: `too-large`.
+        Problem: the body is too large, or not valid.
         BodyCutShort: the connection closed before the end of the body.
     """
     received: list[bytes] = []
     await _receive(request, form.open(request), limits.body_bytes, received.append)
-    return b"".join(received)
+    sent = b"".join(received)
+    return in_bulk(sent, limits) or decode(sent, limits)
 
 
 async def read_multipart(request: Request, form: Form, limits: Limits) -> list[Pair]:

@@ -90,7 +90,7 @@ DECIDING = (
 class Head:
     """What a request says before its body, apart from what is particular to this one request (its length, its
     id). Most requests of a client have equal heads, so what follows from a head is remembered
-    (`gateway.gateway`).
+    (`gateway.plans`).
 
     Attributes:
         method, target, base: As those of the request.

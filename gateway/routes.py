@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import bisect
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 from gateway import streams
-from gateway.bodies import Form, form_of, read_bytes, read_multipart
+from gateway.bodies import Form, form_of, read_json, read_multipart
 from gateway.http import Head, Request, Response, buffered
 from gateway.problems import Problem, line
 from gateway.record import Record
@@ -22,9 +23,9 @@ from gateway.settings import Limits, Scope
 from gateway.stores import DELETE, SET, Store, WriteOperation
 from gateway.wire import coding, ndjson
 from gateway.wire.bulk import body_keys, body_pairs
-from gateway.wire.encoding import SMALL_VALUE, encode_pair, encode_pairs
+from gateway.wire.encoding import encode_pairs
 from gateway.wire.media import FORM, JSON, MAX_HEADER_LENGTH, NDJSON, preferred, takes_gzip
-from gateway.wire.pairs import check_count, check_key, decode_keys, decode_pairs
+from gateway.wire.pairs import Pair, check_count, check_key, decode_keys, decode_pairs
 from gateway.wire.query import malformed, parse_query, single
 from kv_batch.batch import Retry, get
 from kv_batch.bucket import Bucket
@@ -56,26 +57,35 @@ Route = Callable[[Head, Limits], Operation]
 """Reads the head of a request. The limits are those of its caller. Raises a Problem."""
 
 
+Items = Callable[[Request, Form, Limits], Awaitable[list[Item]]]
+"""Reads the items of a body that is not NDJSON."""
+
+read_keys: Items[str] = partial(read_json, in_bulk=body_keys, decode=decode_keys)
+
+
+async def read_pairs(request: Request, form: Form, limits: Limits) -> list[Pair]:
+    """The pairs of a body that is not NDJSON."""
+    if form.media_type == FORM:
+        return await read_multipart(request, form, limits)
+    return await read_json(request, form, limits, body_pairs, decode_pairs)
+
+
 def post_get_many(head: Head, _: Limits) -> Operation:
     """`POST /v1/{store}/get-many`, JSON or NDJSON, and the answer in either"""
     form = form_of(head, JSON, NDJSON)
     query = parse_query(head.query, {"encoding", "end"})
     always_base64 = _encoding(query)
     ended = _is_true(query, "end")
-    in_gzip = _takes_gzip(head)
     if form.media_type == JSON:
-        in_lines = _answers_in(head, JSON, NDJSON) == NDJSON
+        answer = _answering(head, always_base64)
 
         async def of_json(call: Call) -> Response:
-            sent = await read_bytes(call.request, form, call.limits)
-            keys = body_keys(sent, call.limits) or decode_keys(sent, call.limits)
-            if in_lines:
-                return await _streamed(call, streams.read_keys(call.store, keys, always_base64), in_gzip)
-            return await _get_many(call, keys, always_base64)
+            return await answer(call, await read_keys(call.request, form, call.limits))
 
         return of_json
 
     in_lines = _answers_in(head, NDJSON, JSON) == NDJSON
+    in_gzip = _takes_gzip(head)
 
     async def of_lines(call: Call) -> Response:
         body = form.open(call.request)
@@ -91,51 +101,18 @@ def get_get_many(head: Head, limits: Limits) -> Operation:
     """`GET /v1/{store}?key=a&key=b`"""
     query = parse_query(head.query, {"key", "encoding"})
     keys = _query_keys(head, query, limits)
-    always_base64 = _encoding(query)
-    in_lines = _answers_in(head, JSON, NDJSON) == NDJSON
-    in_gzip = _takes_gzip(head)
-
-    async def operation(call: Call) -> Response:
-        if in_lines:
-            return await _streamed(call, streams.read_keys(call.store, keys, always_base64), in_gzip)
-        return await _get_many(call, keys, always_base64)
-
-    return operation
+    answer = _answering(head, _encoding(query))
+    return lambda call: answer(call, keys)
 
 
 def post_set_many(head: Head, _: Limits) -> Operation:
     """`POST /v1/{store}/set-many`, JSON, NDJSON or a form"""
-    form = form_of(head, JSON, NDJSON, FORM)
-    ended = _is_true(parse_query(head.query, {"end"}), "end")
-    if form.media_type == NDJSON:
-        return _write_lines(head, SET, form, ndjson.decode_pair_lines, ended)
-    answered = _answers_in(head, JSON, NDJSON)
-
-    async def operation(call: Call) -> Response:
-        if form.media_type == FORM:
-            pairs = await read_multipart(call.request, form, call.limits)
-        else:
-            sent = await read_bytes(call.request, form, call.limits)
-            pairs = body_pairs(sent, call.limits) or decode_pairs(sent, call.limits)
-        return await _write(call, SET, pairs, answered)
-
-    return operation
+    return _writing(head, SET, (JSON, NDJSON, FORM), read_pairs, ndjson.decode_pair_lines)
 
 
 def post_delete_many(head: Head, _: Limits) -> Operation:
     """`POST /v1/{store}/delete-many`, JSON or NDJSON"""
-    form = form_of(head, JSON, NDJSON)
-    ended = _is_true(parse_query(head.query, {"end"}), "end")
-    if form.media_type == NDJSON:
-        return _write_lines(head, DELETE, form, ndjson.decode_key_lines, ended)
-    answered = _answers_in(head, JSON, NDJSON)
-
-    async def operation(call: Call) -> Response:
-        sent = await read_bytes(call.request, form, call.limits)
-        keys = body_keys(sent, call.limits) or decode_keys(sent, call.limits)
-        return await _write(call, DELETE, keys, answered)
-
-    return operation
+    return _writing(head, DELETE, (JSON, NDJSON), read_keys, ndjson.decode_key_lines)
 
 
 def delete_delete_many(head: Head, _: Limits) -> Operation:
@@ -145,8 +122,9 @@ def delete_delete_many(head: Head, _: Limits) -> Operation:
     async def operation(call: Call) -> Response:
         # First, since a client that sends its keys in the body has none in the query.
         await _refuse_body(call, f"its keys are those of the query. {_delete_many(head)}")
-        query = parse_query(head.query, {"key"})
-        return await _write(call, DELETE, _query_keys(head, query, call.limits), answered)
+        keys = _query_keys(head, parse_query(head.query, {"key"}), call.limits)
+        await call.store.write(DELETE, keys)
+        return _counted(DELETE, len(keys), answered)
 
     return operation
 
@@ -201,7 +179,7 @@ def delete_keys(head: Head, _: Limits) -> Operation:
             call.record.keys += len(keys)
         else:
             await streams.delete_keys(call.store, keys)
-        return _json({"keys": len(keys)})
+        return _counted(DELETE, len(keys))
 
     return operation
 
@@ -238,18 +216,11 @@ async def _get_many(call: Call, keys: list[str], always_base64: bool) -> Respons
     retry = call.store.retry
     call.record.keys += len(keys)
     if len(keys) == 1:
-        [key] = keys
-        value = await call.store.do(lambda bucket: get(bucket, key, retry=retry), "encode")
-        pieces: Iterable[bytes]
-        if value is None or len(value) <= SMALL_VALUE:
-            pieces = (encode_pair(key, value, always_base64).encode(),)
-        else:
-            pieces = encode_pairs(keys, [value], always_base64)
+        values = [await call.store.do(lambda bucket: get(bucket, keys[0], retry=retry), "encode")]
     else:
         values = await call.store.do(lambda bucket: _values(bucket, keys, retry, most), "encode")
-        pieces = encode_pairs(keys, values, always_base64)
     answer = [b'{"pairs": [']
-    for piece in pieces:
+    for piece in encode_pairs(keys, values, always_base64):
         most -= len(piece)
         if most < 0:
             raise _answer_too_large(call.limits.answer_bytes)
@@ -282,22 +253,54 @@ async def _refuse_body(call: Call, why: str) -> None:
         raise Problem("malformed-body", f"The DELETE has a body, which would be ignored: {why}", pointer="")
 
 
-async def _write(call: Call, write: WriteOperation[Item], items: list[Item], answered: str) -> Response:
-    await call.store.write(write, items)
-    return _varying(b'{"%b": %d}\n' % (write.counted.encode(), len(items)), answered)
+def _answering(head: Head, always_base64: bool) -> Callable[[Call, list[str]], Awaitable[Response]]:
+    """How get-many of a list of keys is answered: buffered as JSON, or streamed as NDJSON."""
+    if _answers_in(head, JSON, NDJSON) == JSON:
+        return partial(_get_many, always_base64=always_base64)
+    in_gzip = _takes_gzip(head)
+    return lambda call, keys: _streamed(call, streams.read_keys(call.store, keys, always_base64), in_gzip)
 
 
-def _write_lines(
-    head: Head, write: WriteOperation[Item], form: Form, decode: ndjson.Decode[Item], ended: bool
+def _writing(
+    head: Head,
+    write: WriteOperation[Item],
+    types: tuple[str, ...],
+    read: Items[Item],
+    decode: ndjson.Decode[Item],
 ) -> Operation:
-    answered = _answers_in(head, NDJSON, JSON)
+    """The write of the items of a body.
 
-    async def operation(call: Call) -> Response:
-        blocks = ndjson.read(form.open(call.request), call.limits, decode, ended=ended)
-        count = await streams.write_lines(call.store, write, blocks)
-        return _json({write.counted: count}, answered)
+    Args:
+        head: The head.
+        write: The write.
+        types: The media types of the body.
+        read: Reads the items of a body that is not NDJSON.
+        decode: Decodes those of a block of lines.
+    """
+    form = form_of(head, *types)
+    ended = _is_true(parse_query(head.query, {"end"}), "end")
+    if form.media_type == NDJSON:
+        answered = _answers_in(head, NDJSON, JSON)
 
-    return operation
+        async def of_lines(call: Call) -> Response:
+            blocks = ndjson.read(form.open(call.request), call.limits, decode, ended=ended)
+            return _counted(write, await streams.write_lines(call.store, write, blocks), answered)
+
+        return of_lines
+
+    answered = _answers_in(head, JSON, NDJSON)
+
+    async def at_once(call: Call) -> Response:
+        items = await read(call.request, form, call.limits)
+        await call.store.write(write, items)
+        return _counted(write, len(items), answered)
+
+    return at_once
+
+
+def _counted(write: WriteOperation[Any], count: int, content_type: str = JSON) -> Response:
+    """The answer of a write: how many items it has written."""
+    return _varying(b'{"%b": %d}\n' % (write.counted.encode(), count), content_type)
 
 
 async def _all_keys(call: Call, blocks: streams.Blocks[str]) -> list[str]:
@@ -371,8 +374,8 @@ def _is_true(query: dict[str, list[str]], name: str) -> bool:
     return value is not None
 
 
-def _json(value: object, content_type: str = JSON) -> Response:
-    return _varying(json.dumps(value, ensure_ascii=False).encode() + b"\n", content_type)
+def _json(value: object) -> Response:
+    return _varying(json.dumps(value, ensure_ascii=False).encode() + b"\n")
 
 
 def _varying(body: bytes, content_type: str = JSON) -> Response:

@@ -19,6 +19,8 @@ from componentize_py_async_support.futures import FutureReader, FutureWriter
 from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
 from componentize_py_types import Ok, Result
 
+from guests.scheduling import task_state
+
 _DROPPED = _ReturnCode.DROPPED
 
 Value = TypeVar("Value")
@@ -72,6 +74,7 @@ class Future(Generic[Value]):
         """
         writer, self.reader = make(_no_default)
         self._type, self._handle = _taken(writer)
+        self._state = task_state()
 
     def resolve(self, value: Value) -> None:
         """Writes the value. That ends at once if the host is waiting for it."""
@@ -80,7 +83,7 @@ class Future(Generic[Value]):
             runtime.future_drop_writable(self._type, self._handle)
         else:
             waitable, self._promise = result.value
-            self._state = _expect(waitable, self)
+            _expect(self._state, waitable, self)
 
     def set_result(self, event: int) -> None:
         """The host has read the value, or never will."""
@@ -103,6 +106,7 @@ class Sending:
             trailers: The future of its trailers.
         """
         self._type, self._handle = _taken(writer)
+        self._state = task_state()
         self._data = data
         self._trailers = trailers
         self._go_on()
@@ -112,7 +116,7 @@ class Sending:
             result = runtime.stream_write(self._type, self._handle, self._data)
             if not isinstance(result, Ok):
                 waitable, self._promise = result.value
-                self._state = _expect(waitable, self)
+                _expect(self._state, waitable, self)
                 return
             self._sent(*result.value)
         runtime.stream_drop_writable(self._type, self._handle)
@@ -135,21 +139,19 @@ def _taken(writer: FutureWriter[Any] | ByteStreamWriter) -> tuple[int, int]:
     return writer.type_, writer.handle
 
 
-def _expect(waitable: int, receiver: Future[Any] | Sending) -> Any:
-    """Makes the task of the component model wait for an event, of which the receiver is told.
+def _expect(state: Any, waitable: int, receiver: Future[Any] | Sending) -> None:
+    """Makes a task of the component model wait for an event, of which the receiver is told.
 
     componentize-py expects an asyncio future, of which it calls `set_result`. To wait for one needs a task.
 
-    Returns:
-        The state of the task. Its `pending_count` must be one less once the event has come.
+    Args:
+        state: The state of the task. Its `pending_count` must be one less once the event has come.
+        waitable: What the event comes from.
+        receiver: What is told.
     """
-    state: Any = support._future_state.get()
     state.futures[waitable] = receiver
     state.pending_count += 1
-    if state.waitable_set is None:
-        state.waitable_set = runtime.waitable_set_new()
     runtime.waitable_join(waitable, state.waitable_set)
-    return state
 
 
 def _no_default() -> NoReturn:
@@ -198,7 +200,7 @@ class _Calls:
     """Coroutines that wait for calls of the host."""
 
     def __init__(self) -> None:
-        self._futures = support._future_state.get().futures
+        self._futures = task_state().futures
         self._context = copy_context()
         self._left = 0
         self._ended = support._loop.create_future()

@@ -21,6 +21,9 @@ Canonical ABI, `CallbackCode`)."""
 
 _poll = support._poll
 
+task_state: Callable[[], Any] = support._future_state.get
+"""Returns the state of the current task of the component model. There is none in a callback of the host."""
+
 
 async def yield_to_host(times: int = 1) -> None:
     """Suspends this task until the host has done everything else that can be done now, so many times.
@@ -28,9 +31,7 @@ async def yield_to_host(times: int = 1) -> None:
     That is what is ready of other requests, and of the host's own tasks: tens of microseconds if nothing is.
     The shortest wait on a clock is a millisecond.
     """
-    state: Any = support._future_state.get()
-    if state.waitable_set is None:  # `_poll` expects one of every task that goes on
-        state.waitable_set = runtime.waitable_set_new()
+    state = task_state()
     again = support._loop.create_future()
     vars(state).setdefault("yielding", []).append((again, times))
     await again
@@ -82,7 +83,8 @@ def _run_ready(loop: Any, state: Any) -> None:
 def _first_poll(export_index: int, borrows: int, coroutine: Coroutine[Any, Any, Any]) -> int:
     """Replaces `first_poll`, which begins a component-model task: this one begins at once, in fewer steps."""
     context = Context()
-    state: Any = support._FutureState(None, {}, [], 1)
+    # Every request waits for something, and then its task needs a set of what it waits for.
+    state: Any = support._FutureState(runtime.waitable_set_new(), {}, [], 1)
     context.run(support._future_state.set, state)
     returning = support._return_result(export_index, borrows, coroutine)
     asyncio.Task(returning, loop=support._loop, context=context, eager_start=True)  # type: ignore[call-arg]

@@ -21,7 +21,6 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from operator import itemgetter
 
 from kv_batch.bucket import Bucket
-from kv_batch.errors import StoreBusy
 from kv_batch.reading import Read
 from kv_batch.retry import RETRY_SECONDS, Retry
 from kv_batch.writing import Write, by_bytes
@@ -35,17 +34,7 @@ async def get(bucket: Bucket, key: str, *, retry: Retry | None = None) -> bytes 
     Raises:
         StoreError: it could not be read.
     """
-    retry = retry or Retry()
-    while True:
-        began = bucket.clock.now()
-        retry.calls += 1
-        try:
-            value = await bucket.get(key)
-        except StoreBusy as error:
-            await retry.pause(error, began, bucket.clock)
-        else:
-            retry.taken()
-            return value
+    return await (retry or Retry()).accepted(bucket.clock, bucket.get, key)
 
 
 async def get_many(
@@ -103,16 +92,7 @@ async def list_keys(bucket: Bucket, prefix: str = "", *, retry: Retry | None = N
     Raises:
         StoreError: they cannot be listed.
     """
-    retry = retry or Retry()
-    while True:
-        began = bucket.clock.now()
-        retry.calls += 1
-        try:
-            keys = await bucket.list_keys()
-            break
-        except StoreBusy as error:
-            await retry.pause(error, began, bucket.clock)
-    retry.taken()
+    keys = await (retry or Retry()).accepted(bucket.clock, bucket.list_keys)
     if prefix:
         keys = [key for key in keys if key.startswith(prefix)]
     keys.sort()

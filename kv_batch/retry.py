@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, TypeVarTuple
 
 from kv_batch.bucket import Clock
 from kv_batch.errors import NoSuchStore, StoreBusy, StoreNotGranted, StoreUnreachable
@@ -19,6 +21,9 @@ MAX_BACKOFF = 2.0
 SMALLER = 4
 """The factor by which a call shrinks after its second failure. Getting from MOST_KEYS to a single key takes
 less than RETRY_SECONDS: a store that accepts 50 keys a second refuses every larger call."""
+
+Arguments = TypeVarTuple("Arguments")
+Result = TypeVar("Result")
 
 HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
 """Errors that a smaller batch would hit too."""
@@ -44,6 +49,25 @@ class Retry:
     def taken(self) -> None:
         """Records that a call was accepted: the store is no longer busy."""
         self._since, self._pause = None, FIRST_BACKOFF
+
+    async def accepted(
+        self, clock: Clock, call: Callable[[*Arguments], Awaitable[Result]], *arguments: *Arguments
+    ) -> Result:
+        """Makes a call until the store accepts it. Returns its result.
+
+        Raises:
+            StoreError: that of the call. StoreBusy: the store has been busy for `seconds`.
+        """
+        while True:
+            began = clock.now()
+            self.calls += 1
+            try:
+                result = await call(*arguments)
+            except StoreBusy as error:
+                await self.pause(error, began, clock)
+            else:
+                self.taken()
+                return result
 
     async def pause(self, error: StoreBusy, began: float, clock: Clock) -> bool:
         """Waits before a retry. Returns whether the call should be smaller than the last.

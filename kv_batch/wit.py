@@ -143,7 +143,7 @@ class WitBucket:
             await self._reachable.not_listed()
             began = self.clock.now()
         value = self._call(lambda bucket: bucket.get(key), key)
-        now = self._reachable.heard_at
+        now = self._reachable.heard_at  # just now, by `_call`
         self._slow_reads = self._slow_reads + 1 if now - began > NEAR else 0
         if self._slow_reads == SLOW_READS:
             self._slow_reads, self._far_until = 0, now + FAR_SECONDS

@@ -10,6 +10,7 @@ import binascii
 import codecs
 import json
 from collections.abc import Collection, Iterable, Iterator
+from itertools import repeat, starmap
 from typing import Any
 
 # Encodes a string as JSON, without escaping non-ASCII characters: the C function behind json.dumps.
@@ -24,7 +25,7 @@ ENCODING_STEP = 3 * 64 * 1024
 A multiple of three, so that the base64 of one step can be followed by that of the next."""
 
 SMALL_VALUE = 4 * 1024
-"""The size in bytes up to which a single pair is encoded with less work by `encode_pair`."""
+"""The size in bytes up to which a single value is encoded by itself, which is less work than in bulk."""
 
 ENCODING_RUN = 2 * 1024 * 1024
 """The number of bytes of values that are encoded at once. Encoding makes several copies of all of them."""
@@ -39,11 +40,11 @@ _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029", "\x85": "\\u0085"}
 
 def encode_pairs(
     keys: Collection[str], values: Collection[bytes | None], always_base64: bool, between: bytes = b", "
-) -> Iterator[bytes]:
+) -> Iterable[bytes]:
     """Encodes pairs as JSON objects: `{"key": "a", "value": "1"}, …`, in UTF-8.
 
     A value that is UTF-8 is text, unless `always_base64`; any other is base64; a missing one is null.
-    Yields pieces: many small pairs in one piece, a large pair in many pieces, since JSON may need six bytes
+    Returns pieces: many small pairs in one piece, a large pair in many pieces, since JSON may need six bytes
     for one. The caller may stop when the pieces are larger than its limit.
 
     Args:
@@ -52,19 +53,25 @@ def encode_pairs(
         always_base64: Whether values that are UTF-8 are base64 as well.
         between: The separator of the objects.
     """
-    if sum(map(len, filter(None, values))) <= ENCODING_RUN:
-        yield _encode_some(keys, values, always_base64, between)
-    else:
-        yield from _encode_runs(list(keys), list(values), always_base64, between)
+    size = sum(map(len, filter(None, values)))
+    if size > ENCODING_RUN:
+        return _encode_runs(list(keys), list(values), always_base64, between)
+    in_bulk = not always_base64 and (len(values) > 1 or size > SMALL_VALUE)
+    return (_encode_some(keys, values, always_base64, between, in_bulk),)
 
 
 def _encode_some(
-    keys: Iterable[str], values: Collection[bytes | None], always_base64: bool, between: bytes
+    keys: Iterable[str],
+    values: Collection[bytes | None],
+    always_base64: bool,
+    between: bytes,
+    in_bulk: bool,
 ) -> bytes:
-    plain = b"" if always_base64 or not values else _encode_plain(keys, values, between)
+    plain = _encode_plain(keys, values, between) if in_bulk else b""
     if plain:
         return plain
-    objects = (encode_pair(key, value, always_base64) for key, value in zip(keys, values, strict=True))
+    flags = repeat(always_base64, len(values))
+    objects = starmap(_encode_pair, zip(keys, values, flags, strict=True))
     if between == NEWLINE:
         return _without_line_ends("\n".join(objects)).encode()
     return between.join(map(str.encode, objects))
@@ -92,7 +99,9 @@ def _encode_runs(
         while end < len(keys) and (size := size + len(values[end] or b"")) <= ENCODING_RUN:
             end += 1
         if end > start:
-            yield _encode_some(keys[start:end], values[start:end], always_base64, between)
+            yield _encode_some(
+                keys[start:end], values[start:end], always_base64, between, in_bulk=not always_base64
+            )
         else:
             large = _encode_large(keys[start], values[start] or b"", always_base64)
             yield from map(_escaped, large) if between == NEWLINE else large
@@ -132,8 +141,7 @@ def _encode_plain(keys: Iterable[str], values: Collection[bytes | None], between
     return text if len(text) - len(text.translate(None, _ESCAPED)) == ours else b""
 
 
-def encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
-    """Encodes one pair, as `encode_pairs`, but at once: for small values."""
+def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
     if value is None:
         return f'{{"key": {_quoted(key)}, "value": null}}'
     if not always_base64:
@@ -146,7 +154,7 @@ def encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:
 
 
 def _encode_large(key: str, value: bytes, always_base64: bool) -> Iterator[bytes]:
-    """As `encode_pair`, in pieces, so that memory does not hold a copy of the value for each step."""
+    """As `_encode_pair`, in pieces, so that memory does not hold a copy of the value for each step."""
     yield f'{{"key": {_quoted(key)}, "value": "'.encode()
     if always_base64 or not _is_text(value):
         for start in range(0, len(value), ENCODING_STEP):
