@@ -34,6 +34,7 @@ from kv_batch.reading import MAX_CONCURRENT_READS
 from kv_batch.translation import store_error
 from kv_batch.wit import (
     FAR_SECONDS,
+    LEARNING_READS,
     MAX_CONCURRENT_WRITES,
     NEAR,
     SLOW_READS,
@@ -557,6 +558,57 @@ def test_one_failed_probe_for_batch_reads_does_not_turn_them_off() -> None:
         assert [call for call in store.calls if call != "get_many"] == ["set_many"]
         assert store.calls.count("get_many") <= 2
         assert store.most == 0  # none was read or written by itself
+
+    run(check())
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_a_store_of_which_only_single_keys_are_read_is_learned(batches: bool) -> None:
+    store = AsyncStore({"a": b"1"})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store, batches=batches), "default")
+        for _ in range(LEARNING_READS + 10):
+            assert await get_many(bucket, ["a", "a"]) == [("a", b"1"), ("a", b"1")]
+        assert store.calls == ["get_many", *["get"] * 10 * batches]
+        assert bucket.learned.batch_reads.work is batches
+
+    run(check())
+
+
+def test_a_store_is_not_learned_while_calls_are_in_progress() -> None:
+    store = AsyncStore({"a": b"1"})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        store.delay = ROUND_TIMEOUT / 2
+        slow = asyncio.create_task(bucket.get("a"))
+        await asyncio.sleep(0.1)
+        store.delay = 0.001
+        for _ in range(2 * LEARNING_READS):
+            assert await bucket.get("a") == b"1"
+        assert (store.calls, slow.done()) == ([], False)
+        await slow
+        assert await bucket.get("a") == b"1"
+        assert store.calls == ["get_many"]
+
+    run(check())
+
+
+def test_a_store_that_fails_while_it_is_learned_has_answered_the_read() -> None:
+    store = AsyncStore({"a": b"1"})
+
+    async def check() -> None:
+        wit = wit_over(store)
+        bucket = await open_bucket(wit, "default")
+
+        def refuse(_: object) -> Any:
+            raise Err(wasi_keyvalue_store.Error_Other("broken pipe"))
+
+        wit.store.open = refuse
+        for _ in range(2 * LEARNING_READS):
+            assert await bucket.get("a") == b"1"
+        assert bucket.learned.batch_reads.work is None
 
     run(check())
 
