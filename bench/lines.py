@@ -1,6 +1,6 @@
 """How long decoding a line of NDJSON takes, with and without its fast paths: `python -m bench.lines`.
 
-`gateway/wire/bulk.py` has two: `_Frame` and `_Shape`. Prints the median of some rounds in microseconds per
+`gateway/wire/bulk.py` has two: `_Style` and `_Shape`. Prints the median of some rounds in microseconds per
 line, for each kind of lines, with both paths, without each, and without both. The variants of a round follow
 each other in random order, since machines are noisy. The time is that of the processor, in one thread.
 """
@@ -27,10 +27,10 @@ VALUE_BYTES = 100
 CHUNK_BYTES = 256 * 1024
 """The size of the blocks that are decoded: that of the chunks of a body under Spin."""
 
-FRAME = "gateway.wire.bulk._framed"
+STYLE = "gateway.wire.bulk._Style._parts"
 SHAPE = "gateway.wire.bulk._Shape.rows"
 
-WITHOUT: Final = {"both": (), "no frame": (FRAME,), "no shape": (SHAPE,), "neither": (FRAME, SHAPE)}
+WITHOUT: Final = {"both": (), "no style": (STYLE,), "no shape": (SHAPE,), "neither": (STYLE, SHAPE)}
 """Variant to the fast paths that decode nothing in it."""
 
 Decode = Callable[[bytes, int, Limits], ndjson.Lines[Any]]

@@ -233,7 +233,7 @@ async def _values(bucket: Bucket, keys: list[str], retry: Retry, most: int) -> l
     """The values of the keys, unless they have more than `most` bytes."""
     values: dict[str, bytes | None] = {}
     size = 0
-    parts = Read(list(dict.fromkeys(keys)), retry=retry)
+    parts = Read.once(keys, retry)
     while parts.left:
         part = (await parts.next(bucket)).values
         # An answer is at least as large as its values, so one that is too large is refused early.

@@ -110,6 +110,6 @@ async def read_parts(
     Raises:
         StoreError: as get_many.
     """
-    read = Read(list(dict.fromkeys(keys)), retry=retry or Retry())
+    read = Read.once(keys, retry or Retry())
     while read.left:
         yield (await read.next(bucket)).values

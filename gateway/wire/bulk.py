@@ -1,151 +1,136 @@
 """Decodes lines and JSON bodies in bulk, if all their pairs have the shape that the gateway writes.
 
-There are two fast paths. Lines of any other shape are not decoded here.
+There are two fast paths. What has any other shape is not decoded here.
 
-- `_Shape` matches lines with a regular expression. It serves key lines, lines with escapes, and lines of
-  which only some are base64.
-- `_Frame` splits lines with `bytes.split`. It serves pairs without escapes of which all are text, or all are
-  base64. `_Shape` could decode them too.
+- `_Style` splits pairs without escapes at what stands between two keys.
+- `_Shape` matches lines with a regular expression. It serves lines with escapes, and those of which only some
+  have spaces. It could decode the others too.
 
 How many times longer the decoding takes without a fast path, for values of 100 bytes:
 
-| lines | without | CPython 3.11 | CPython 3.12 in WebAssembly |
+| lines | without | CPython 3.11 | CPython 3.14 in WebAssembly |
 | --- | --- | --- | --- |
-| keys | `_Shape` | 14 | 20 |
-| text, one in ten base64 | `_Shape` | 4.8 | 5.6 |
-| text, one in fifty with an escape | `_Shape` | 3.4 | 4.6 |
-| JSON documents, with escapes in each | `_Shape` | 1.2 | 1.4 |
-| text | `_Frame` | 1.2 | 1.3 |
-| base64 | `_Frame` | 1.2 | 1.3 |
-| text, one in ten base64 | `_Frame` | 0.7 | 0.75 |
+| text | `_Style` | 2.4 | 2.0 |
+| text, one in ten base64 | `_Style` | 2.1 | 1.9 |
+| base64 | `_Style` | 1.8 | 1.5 |
+| keys | `_Style` | 1.8 | 1.5 |
+| text, one in fifty with an escape | `_Shape` | 3.3 | 3.2 |
+| JSON documents, with escapes in each | `_Shape` | 1.3 | 2.0 |
+| any of these | both | 1.2 to 20 | 2 to 15 |
 
-The last row is the price of `_Frame`: it splits such lines in vain. `python -m bench.lines` measures the
-column of CPython 3.11.
+`python -m bench.lines` measures the column of CPython 3.11.
 """
 
 from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from gateway.settings import Limits
-from gateway.wire.json_text import decode
+from gateway.wire.json_text import CONTROLS, decode, is_plain, marking
 from gateway.wire.pairs import Pair, all_fit, texts_fit
 
-_NEVER = bytes(set(range(0x20)) - set(b"\n"))
-"""The control characters except the newline. No string may contain them unescaped (RFC 8259 section 7).
+Columns = tuple[Sequence[str], Sequence[bytes], Sequence[bytes]]
+"""The keys, the values and their encodings of N pairs. The values are not decoded; no encoding is false."""
 
-A tab or a carriage return may be white space between the strings. Such a line is not decoded here."""
 
-_BLANKED = bytes(0x20 if byte in _NEVER + b'"\\' else byte for byte in range(256))
-"""A table for `bytes.translate`. It changes a text that has a control character, a quote or a backslash."""
+FIRST_BYTES = 1024
+"""The size in bytes of the start of a text that is searched for escapes, before all of it is."""
 
 
 @dataclass(frozen=True)
-class _Frame:
-    """The bytes around the strings of a line, for blocks whose lines are all alike and have no escapes.
+class _Style:
+    r"""A way to write pairs without escapes, all alike.
 
-    Such a block is split with `bytes.split`, which is faster than a regular expression (`_Shape`).
+    They are split at what stands between two keys. That holds a value, and its encoding if there is one::
+
+        "key": "a", "value": "MQ==", "encoding": "base64"}\n{"key": "b", "value": "2"
+                 +----------------------------------------------+
+
+    Why the result is correct: nothing of the text is left out, and what stands between two keys is matched
+    whole. The rest are the keys. They are strings if they have no quote.
 
     Attributes:
-        head, middle, tail: The bytes before the key, between the key and the value, and after the value.
-        packed: Whether the value is base64.
+        first: What stands before the first key.
+        next: What stands between the last string of a pair and the next key.
+        strange: The bytes that such a text never has (`marking`).
+        rest: What stands between two keys. Its groups are the value and the encoding.
+        any_rest: The same for keys whose value may be null or missing. It has no groups.
     """
 
-    head: bytes
-    middle: bytes
-    tail: bytes
-    packed: bool = False
+    first: bytes
+    next: bytes
+    strange: bytes
+    rest: re.Pattern[bytes]
+    any_rest: re.Pattern[bytes]
 
     @classmethod
-    def of(cls, line: bytes, packed: bool = False) -> _Frame:
-        """The frame of lines like `line`, in which each S stands for the content of a string."""
-        head, middle, tail = line.split(b"S")
-        return cls(head, middle, tail, packed)
-
-    def fits(self, line: bytes) -> bool:
-        """Whether a line may have this frame. This is cheap, and often saves splitting a block in vain."""
-        return line.startswith(self.head) and line.endswith(self.tail) and self.middle in line
-
-    def columns(self, lines: bytes, count: int) -> tuple[list[str], list[bytes]] | None:
-        """The keys and the values of whole lines; None if not all of them have this frame without escapes.
+    def of(cls, space: bytes, between: bytes) -> _Style:
+        """A style.
 
         Args:
-            lines: The lines.
-            count: The number of newlines in them.
-
-        Why the result is correct: wherever a tail meets a head, both are replaced by a middle and a newline.
-        This changes the length, and the new length shows that it was done at count - 1 places. So each
-        newline except the last is at one of these places. The tokens between the middles have no quotes, so
-        each quote belongs to a middle at which the text was split. So a newline can only be the first byte of
-        a token. The last check shows that all tokens with a newline are keys. So keys and values alternate,
-        and each line has one of each.
+            space: What follows each colon and each comma of a pair.
+            between: What stands between the members of two pairs, with their braces.
         """
-        head, middle, tail = self.head, self.middle, self.tail
-        if not (lines.startswith(head) and lines.endswith(tail)):
-            return None
-        inner = lines[len(head) : -len(tail)]
-        joined = inner.replace(tail + head, middle + b"\n")
-        if len(inner) - len(joined) != (count - 1) * (len(tail + head) - len(middle) - 1):
-            return None
-        tokens = joined.split(middle)
-        if len(tokens) != 2 * count or not _literal(b" ".join(tokens)):
-            return None
-        keys = b"".join(tokens[::2]).decode().split("\n")
-        return (keys, tokens[1::2]) if len(keys) == count else None
+        first = b'"key":%b"' % space
+        value = b',%b"value":%b' % (space, space)
+        encoding = b',%b"encoding":%b' % (space, space)
+        end = re.escape(between + first)
+        return cls(
+            first,
+            between + first,
+            marking(CONTROLS.translate(None, between) + b"\\"),
+            re.compile(b'"%b"([^"]*+)"(?:|%b"(base64)")%b' % (value, encoding, end)),
+            re.compile(b'"(?:|%b(?:"[^"]*+"|null)(?:|%b"base64"))%b' % (value, encoding, end)),
+        )
+
+    def columns(self, members: bytes) -> Columns | None:
+        """The pairs with these members, without the first and the last brace; None if written otherwise."""
+        parts = self._parts(members, self.rest)
+        keys = _without_quotes(parts[::3])
+        return (keys, parts[1::3], parts[2::3]) if keys else None
+
+    def keys(self, members: bytes) -> list[str]:
+        """The keys of pairs, as `columns`; empty if they are written otherwise."""
+        return _without_quotes(self._parts(members, self.any_rest))
+
+    def _parts(self, members: bytes, between_keys: re.Pattern[bytes]) -> list[Any]:
+        """The keys, with the groups behind each."""
+        # Where one pair has an escape, most have: often the first ones show it.
+        if not members.startswith(self.first) or b"\\" in members[:FIRST_BYTES]:
+            return []
+        if not is_plain(members, self.strange):
+            return []
+        parts = between_keys.split(members[len(self.first) :] + self.next)
+        return parts if parts.pop() == b"" else []
 
 
-def _literal(texts: bytes) -> bool:
-    """Whether texts are UTF-8 and contain nothing that JSON must escape, except newlines."""
-    if texts.translate(_BLANKED) != texts:
-        return False
-    try:
-        return texts.isascii() or bool(texts.decode())
-    except UnicodeDecodeError:
-        return False
+def _without_quotes(texts: list[bytes]) -> list[str]:
+    """Decodes strings without escapes; empty if there are none, or one is not a string."""
+    joined = b"\n".join(texts)
+    strings = joined.decode().split("\n")
+    return strings if len(strings) == len(texts) and b'"' not in joined else []
 
 
-_FRAMES = (
-    # Base64 comes first: its lines begin and end as lines of text do, but not the other way round.
-    _Frame.of(b'{"key": "S", "value": "S", "encoding": "base64"}\n', packed=True),
-    _Frame.of(b'{"key":"S","value":"S","encoding":"base64"}\n', packed=True),
-    _Frame.of(b'{"key": "S", "value": "S"}\n'),
-    _Frame.of(b'{"key":"S","value":"S"}\n'),
-)
-
-
-def _framed(lines: bytes, count: int) -> tuple[list[str], list[bytes], bool] | None:
-    """The keys and the values of lines that all have one frame, and whether the values are base64.
-
-    None if the lines do not have one frame.
-    """
-    if b"\\" in lines:  # lines with escapes have no frame
-        return None
-    line = lines[: lines.find(b"\n") + 1]
-    for frame in _FRAMES:
-        if frame.fits(line) and (columns := frame.columns(lines, count)):
-            return *columns, frame.packed
-    return None
+_OF_LINES = (_Style.of(b" ", b"}\n{"), _Style.of(b"", b"}\n{"))
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """Regular expressions for lines of one shape.
+    """A regular expression for lines of one shape, with or without escapes.
 
     A match is a whole line: it starts where a line starts, and ends with a newline. If there are as many
     matches as newlines, then no string contains a newline, and no line is left out.
 
     Attributes:
-        plain: For lines without backslashes.
-        escaped: For lines with backslashes.
+        line: The expression. Its groups are the contents of the strings.
     """
 
-    plain: re.Pattern[bytes]
-    escaped: re.Pattern[bytes]
+    line: re.Pattern[bytes]
 
     @classmethod
     def of(cls, line: bytes) -> _Shape:
@@ -153,29 +138,25 @@ class _Shape:
 
         Each space may be missing.
         """
-        pattern = b"^" + line.replace(b" ", b" ?") + b"\n"
         # The quantifiers are possessive, so that no positions are kept for backtracking.
-        escaped = rb'[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+'
-        return cls(
-            re.compile(pattern.replace(b"S", b'[^"]*+'), re.MULTILINE),
-            re.compile(pattern.replace(b"S", escaped), re.MULTILINE),
-        )
+        string = rb'[^"\\]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\]*+)*+'
+        return cls(re.compile(b"^" + line.replace(b" ", b" ?").replace(b"S", string) + b"\n", re.MULTILINE))
 
     def rows(self, lines: bytes, count: int) -> list[Any]:
         """The groups of `count` lines, as `findall` returns them.
 
         Empty if not all lines have this shape, or if they are not UTF-8.
         """
-        pattern = self.escaped if b"\\" in lines else self.plain
-        if not pattern.match(lines) or len(lines.translate(None, _NEVER)) < len(lines):
+        if not self.line.match(lines) or not is_plain(lines, _NEVER):
             return []
-        try:
-            lines.decode()
-        except UnicodeDecodeError:
-            return []
-        rows = pattern.findall(lines)
+        rows = self.line.findall(lines)
         return rows if len(rows) == count else []
 
+
+_NEVER = marking(CONTROLS.translate(None, b"\n"))
+"""The control characters except the newline. No string may contain them unescaped (RFC 8259 section 7).
+
+A tab or a carriage return may be white space between the strings. Such a line is not decoded here."""
 
 _PAIR = _Shape.of(rb'\{"key": "(S)", "value": "(S)"(?:, "encoding": "(base64)")?\}')
 _KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "base64")?)?\}')
@@ -184,8 +165,8 @@ _KEY = _Shape.of(rb'\{"key": "(S)"(?:, "value": (?:"S"|null)(?:, "encoding": "ba
 BULK_PIECE_BYTES = 24 * 1024
 """The size in bytes of the pieces that are decoded in bulk. Each goes on to the end of its last line.
 
-Above 30,000 bytes CPython searches for a separator with another algorithm, whose preparation is repeated for
-each separator that it finds. And a line of another shape slows down its own piece only."""
+A line of another shape slows down its own piece only. And above 30,000 bytes CPython searches for a separator
+with another algorithm, whose preparation is repeated for each separator that it finds."""
 
 LONG_LINE_BYTES = 1024 * 1024
 """The size in bytes from which a line is a piece by itself.
@@ -206,29 +187,33 @@ _PAIRS = re.compile(rb'\{"pairs":(?: \[\{(.+)|\[\{(.+))\}\]\}\n?', re.DOTALL)
 _KEYS = re.compile(rb'\{"keys":(?: \["(.+)|\["(.+))"\]\}\n?', re.DOTALL)
 """A body as `json.dumps` writes it, and as `JSON.stringify` does, without spaces."""
 
-_BETWEEN_PAIRS = (b"", b"}, {", b"},{")
-_BETWEEN_KEYS = (b"", b'", "', b'","')
-"""What stands between two pairs or keys, by the number of the group above."""
+_OF_BODIES = (_Style.of(b" ", b"}, {"), _Style.of(b"", b"},{"))
+_BETWEEN_PAIRS = (b"}, {", b"},{")
+_BETWEEN_KEYS = (b'", "', b'","')
+"""How pairs are written, and what stands between two pairs or keys: with spaces, and without."""
+
+_STRANGE_IN_KEYS = marking(CONTROLS + b"\\")
 
 
 def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
     """The pairs of `{"pairs": [{"key": K, "value": V}, …]}`; empty if it is written otherwise or not valid.
 
-    What stands between two pairs is replaced by a newline, and then they are decoded as lines. If it also
-    stands in a string, that string gets a newline, which no line may have there.
+    If they have escapes, what stands between two pairs is replaced by a newline, and then they are decoded as
+    lines. If it also stands in a string, that string gets a newline, which no line may have there.
     """
     match = _PAIRS.fullmatch(body)
     if match is None or not match.lastindex:
         return []
-    inner, between = match[match.lastindex], _BETWEEN_PAIRS[match.lastindex]
-    if b"\n" in inner:
-        return []
+    style, between = _OF_BODIES[match.lastindex - 1], _BETWEEN_PAIRS[match.lastindex - 1]
     pairs: list[Pair] = []
-    for piece in _pieces(inner, between):
-        lines = b"{" + piece.replace(between, b"}\n{") + b"}\n"
-        if len(lines) >= LONG_LINE_BYTES and b"\\" in lines:
+    for piece in _pieces(match[match.lastindex], between):
+        if columns := style.columns(piece):
+            found = _pairs(columns, len(piece), limits, texts_fit)
+        elif b"\n" in piece or len(piece) >= LONG_LINE_BYTES:
             return []
-        found = bulk_pairs(lines, lines.count(b"\n"), limits)
+        else:
+            lines = b"{" + piece.replace(between, b"}\n{") + b"}\n"
+            found = _shaped_pairs(lines, lines.count(b"\n"), limits)
         pairs += found
         if not found or len(pairs) > limits.keys:
             return []
@@ -238,20 +223,20 @@ def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
 def body_keys(body: bytes, limits: Limits) -> list[str]:
     """The keys of `{"keys": [K, …]}`; empty if it is written otherwise, has escapes or is not valid.
 
-    Why the result is correct: no quote is left where the separators were replaced, so all quotes belong to
-    separators. So no key has one, and a parser would find the same strings.
+    Why the result is correct: all quotes belong to separators. So no key has one, and a parser would find the
+    same strings.
     """
     match = _KEYS.fullmatch(body)
     if match is None or not match.lastindex:
         return []
-    inner, between = match[match.lastindex], _BETWEEN_KEYS[match.lastindex]
+    between = _BETWEEN_KEYS[match.lastindex - 1]
     keys: list[str] = []
-    for piece in _pieces(inner, between):
-        found = piece.replace(between, b"\n")
-        if b"\n" in piece or not _literal(found):
+    for piece in _pieces(match[match.lastindex], between):
+        if not is_plain(piece, _STRANGE_IN_KEYS):
             return []
-        keys += found.decode().split("\n")
-        if len(keys) > limits.keys:
+        found = piece.decode().split(between.decode())
+        keys += found
+        if piece.count(b'"') != 2 * (len(found) - 1) or len(keys) > limits.keys:
             return []
     return keys if texts_fit(keys, limits) else []
 
@@ -274,35 +259,69 @@ def _pieces_of(text: bytes, between: bytes) -> Iterator[bytes]:
 
 def bulk_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
     """The pairs of `count` lines; empty if a line has another shape or is not valid."""
-    values: Sequence[bytes]
-    try:
-        if framed := _framed(lines, count):
-            keys, values, packed = framed
-            fit = texts_fit(keys, limits)
-            if packed:
-                values = list(map(_unpacked, values))
-        elif rows := _PAIR.rows(lines, count):
-            names, values, encodings = zip(*rows, strict=True)
-            keys = _strings(names)
-            fit = all_fit(keys, limits)
-            if b"\\" in lines:
-                values = list(map(str.encode, _strings(values)))
-            if any(encodings):
-                values = list(map(_unpacked_if, encodings, values))
-        else:
-            return []
-    except ValueError:  # not base64, or a lone surrogate
-        return []
-    fit = fit and (len(lines) <= limits.value_bytes or max(map(len, values)) <= limits.value_bytes)
-    return list(zip(keys, values, strict=True)) if fit else []
+    members = _members(lines)
+    for style in _OF_LINES:
+        if (columns := style.columns(members)) and len(columns[0]) == count:
+            return _pairs(columns, len(lines), limits, texts_fit)
+    return _shaped_pairs(lines, count, limits)
 
 
 def bulk_keys(lines: bytes, count: int, limits: Limits) -> list[str]:
     """The keys of `count` lines; empty if a line has another shape or is not valid."""
-    if framed := _framed(lines, count):
-        return framed[0] if texts_fit(framed[0], limits) else []
+    members = _members(lines)
+    for style in _OF_LINES:
+        keys = style.keys(members)
+        if len(keys) == count:
+            return keys if texts_fit(keys, limits) else []
     keys = _strings(_KEY.rows(lines, count))
     return keys if all_fit(keys, limits) else []
+
+
+def _members(lines: bytes) -> bytes:
+    """The lines without the first and the last brace; empty if those are missing."""
+    return lines[1:-2] if lines.startswith(b"{") and lines.endswith(b"}\n") else b""
+
+
+def _shaped_pairs(lines: bytes, count: int, limits: Limits) -> list[Pair]:
+    """The pairs of lines with any escapes and spaces; empty if a line has another shape or is not valid."""
+    if not (rows := _PAIR.rows(lines, count)):
+        return []
+    names, values, encodings = zip(*rows, strict=True)
+    try:
+        keys = _strings(names)
+        if b"\\" in lines:
+            values = tuple(map(str.encode, _strings(values)))
+    except ValueError:  # a lone surrogate
+        return []
+    return _pairs((keys, values, encodings), len(lines), limits, all_fit)
+
+
+def _pairs(
+    columns: Columns, size: int, limits: Limits, fit: Callable[[Sequence[str], Limits], bool]
+) -> list[Pair]:
+    """Decodes the values of pairs. Empty if a pair is not valid.
+
+    Args:
+        columns: The pairs.
+        size: A size in bytes that no value has more of.
+        limits: The limits of keys and values.
+        fit: `texts_fit`, or `all_fit` if a key may have a lone surrogate.
+    """
+    keys, values, encodings = columns
+    if any(encodings):
+        try:
+            if all(encodings):
+                values = list(map(_unpacked, values))
+            else:
+                values = [
+                    _unpacked(value) if encoding else value
+                    for value, encoding in zip(values, encodings, strict=True)
+                ]
+        except ValueError:  # not base64
+            return []
+    if not fit(keys, limits) or (size > limits.value_bytes < max(map(len, values))):
+        return []
+    return list(zip(keys, values, strict=True))
 
 
 def _strings(quoted: Sequence[bytes]) -> list[str]:
@@ -315,7 +334,3 @@ def _strings(quoted: Sequence[bytes]) -> list[str]:
 
 
 _unpacked = partial(binascii.a2b_base64, strict_mode=True)
-
-
-def _unpacked_if(encoding: bytes, value: bytes) -> bytes:
-    return _unpacked(value) if encoding else value

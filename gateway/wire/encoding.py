@@ -13,11 +13,13 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import repeat, starmap
 from typing import Any
 
+from gateway.wire.json_text import CONTROLS, is_plain, marking
+
 # Encodes a string as JSON, without escaping non-ASCII characters: the C function behind json.dumps.
 _quoted = json.encoder.encode_basestring
 
-_ESCAPED = bytes([*range(0x20), *b'"\\'])
-"""The bytes that must be escaped in a JSON string."""
+_NOT_IN_KEYS = marking(CONTROLS.translate(None, b"\n") + b'"\\')
+"""Marks what needs an escape in a key, but not the newline, with which keys are joined."""
 
 ENCODING_STEP = 3 * 64 * 1024
 """The number of bytes of a large value that are encoded at a time.
@@ -53,7 +55,8 @@ def encode_pairs(
         always_base64: Whether values that are UTF-8 are base64 as well.
         between: The separator of the objects.
     """
-    size = sum(map(len, filter(None, values)))
+    present: Iterable[Any] = filter(None, values) if None in values else values
+    size = sum(map(len, present))
     if size > ENCODING_RUN:
         return _encode_runs(list(keys), list(values), always_base64, between)
     in_bulk = not always_base64 and (len(values) > 1 or size > SMALL_VALUE)
@@ -84,8 +87,12 @@ def _without_line_ends(text: str) -> str:
 
 
 def _escaped(piece: bytes) -> bytes:
-    """A piece of a large pair, with the characters escaped that are escaped in NDJSON."""
-    return piece if piece.isascii() else _without_line_ends(piece.decode()).encode()
+    """A piece of lines, with the characters escaped that are escaped in NDJSON."""
+    if piece.isascii():
+        return piece
+    text = piece.decode()
+    escaped = _without_line_ends(text)
+    return piece if escaped == text else escaped.encode()
 
 
 def _encode_runs(
@@ -110,35 +117,31 @@ def _encode_runs(
 
 
 def _encode_plain(keys: Iterable[str], values: Collection[bytes | None], between: bytes) -> bytes:
-    """The pairs, if all values that are there are text, and nothing needs an escape; otherwise empty.
-
-    Built in bulk, then validated.
-    """
-    if None in values:
+    """The pairs, if all values that are there are text, and nothing needs an escape; otherwise empty."""
+    missing = None in values
+    texts: Iterable[Any] = filter(None, values) if missing else values
+    # Joined with spaces, so that two halves of a character cannot meet.
+    if not is_plain(b" ".join(texts)):
+        return b""
+    joined = "\n".join(keys).encode()
+    names = joined.split(b"\n")
+    if len(names) != len(values) or not is_plain(joined, _NOT_IN_KEYS):
+        return b""
+    start = b'{"key": "'
+    if missing:
         present = [b"null" if value is None else b'"%b"' % value for value in values]
-        members = list(map(b'", "value": '.join, zip(map(str.encode, keys), present, strict=True)))
-        text = b'{"key": "' + (b"}" + between + b'{"key": "').join(members) + b"}"
-        quotes = 6 * len(values) + 2 * (len(values) - present.count(b"null"))
+        members = map(b'", "value": '.join, zip(names, present, strict=True))
+        text = start + (b"}" + between + start).join(members) + b"}"
     else:
         # One join of all parts is faster than one of each pair.
-        parts: list[Any] = [b'"}' + between + b'{"key": "'] * (4 * len(values))
-        parts[0] = b'{"key": "'
-        parts[1::4] = map(str.encode, keys)
+        parts: list[Any] = [b'"}' + between + start] * (4 * len(values))
+        parts[0] = start
+        parts[1::4] = names
         parts[2::4] = [b'", "value": "'] * len(values)
         parts[3::4] = values
         parts.append(b'"}')
         text = b"".join(parts)
-        quotes = 8 * len(values)
-    if not text.isascii():
-        try:
-            # ASCII stands between any two strings, so two halves of a character cannot meet.
-            decoded = text.decode()
-        except UnicodeDecodeError:
-            return b""
-        if between == NEWLINE and any(character in decoded for character in _LINE_ENDS):
-            return b""
-    ours = quotes + (len(values) - 1) * between.count(b"\n")
-    return text if len(text) - len(text.translate(None, _ESCAPED)) == ours else b""
+    return _escaped(text) if between == NEWLINE else text
 
 
 def _encode_pair(key: str, value: bytes | None, always_base64: bool) -> str:

@@ -33,6 +33,30 @@ searches with a slower algorithm (see `gateway.wire.bulk.BULK_PIECE_BYTES`)."""
 _NOT_MARKS = bytes(set(range(256)) - set(b'"[]{},'))
 
 
+CONTROLS: Final = bytes(range(0x20))
+"""The control characters. In a JSON string they are escaped, as the quote and the backslash are (RFC 8259
+section 7)."""
+
+
+def marking(some: bytes) -> bytes:
+    """A table for `bytes.translate` that changes these bytes and no others."""
+    return bytes(byte ^ 1 if byte in some else byte for byte in range(256))
+
+
+UNESCAPED: Final = marking(CONTROLS + b'"\\')
+"""Marks the bytes that stand in no JSON string without an escape."""
+
+
+def is_plain(text: bytes, marked: bytes = UNESCAPED) -> bool:
+    """Whether a text is UTF-8, and has none of the bytes that `marked` changes (`marking`)."""
+    if text.translate(marked) != text:
+        return False
+    try:
+        return text.isascii() or bool(text.decode())
+    except UnicodeDecodeError:
+        return False
+
+
 class TooMany(ValueError):
     """The text has more marks (`outline`) than allowed.
 

@@ -128,7 +128,7 @@ FRAGMENTS = [
     *('{"key":"', '","value":"', '","encoding":"base64"}\n', '"}\n{"key": "', '", "value": "\n'),
     *('"', "\n", "a", "é", "YQ==", ", ", "}\n", '{"key": "a"}\n', '{"key": "a", "value": "b"}\n', "\\", "\0"),
 ]
-"""What lines of one frame are cut at, and what may be taken for it."""
+"""What lines of one style are split at, and what may be taken for it."""
 
 ENDS = [("", ""), *((FRAGMENTS[0], FRAGMENTS[tail]) for tail in (2, 3)), (FRAGMENTS[5], FRAGMENTS[7])]
 
@@ -151,7 +151,7 @@ def test_no_fragments_are_taken_for_what_they_are_not(ends: tuple[str, str], fra
 @pytest.mark.parametrize("compact", [False, True])
 @pytest.mark.parametrize("value", ["YWI=", "é", "a\\n", 'a"b', "a\tb", "a\0b", "a\x7fb", "\udc80", ""])
 @pytest.mark.parametrize("crlf", [False, True])
-def test_lines_of_one_frame(encoding: str, compact: bool, value: str, crlf: bool) -> None:
+def test_lines_of_one_style(encoding: str, compact: bool, value: str, crlf: bool) -> None:
     lines = [f'{{"key": "k{number}", "value": "{value}"{encoding}}}\n' for number in range(3)]
     text = "".join(lines).replace(" ", "" if compact else " ").replace("\n", "\r\n" if crlf else "\n")
     block = text.encode(errors="surrogateescape")
