@@ -164,13 +164,14 @@ def _measured(rows: list[Row], rounds: int, seconds: float) -> Iterator[dict[str
                     if name not in left_out
                 }
                 for row in group:
-                    samples = _row(row, running, rounds, seconds, data)
+                    failed: dict[str, str] = {}
+                    samples = _row(row, running, rounds, seconds, data, failed)
                     print(
                         row.name,
                         {name: round(report.rate(each)) for name, each in samples.items()},
                         flush=True,
                     )
-                    yield {"row": row.name, "samples": samples, "left_out": left_out}
+                    yield {"row": row.name, "samples": samples, "left_out": left_out | failed}
 
 
 def _why_no_engine(engine: str) -> str | None:
@@ -191,18 +192,42 @@ def _engine(engine: str, data: Path) -> Iterator[Engine]:
 
 
 def _row(
-    row: Row, running: dict[str, Contender], rounds: int, seconds: float, data: Path
+    row: Row,
+    running: dict[str, Contender],
+    rounds: int,
+    seconds: float,
+    data: Path,
+    failed: dict[str, str],
 ) -> dict[str, Samples]:
+    """The samples of one row. A peer that fails is left out of it, and `failed` says why.
+
+    Raises:
+        RuntimeError: kv-batch itself failed.
+    """
     pairs = {f"key:{number:07d}": f"{number:07d}".ljust(row.size, "x") for number in range(row.keys)}
     operations = [Operation(name, pairs) for name in row.operations]
-    bodies = {name: _prepare(name, each, operations, pairs, data) for name, each in running.items()}
+    bodies: dict[str, list[Path]] = {}
     samples: dict[str, Samples] = {name: [] for name in running}
-    for name, each in running.items():
-        load(each.url, bodies[name], row.connections, 0.5)  # the first instances
+
+    def sample(name: str, seconds: float) -> dict[str, float] | None:
+        try:
+            if name not in bodies:
+                bodies[name] = _prepare(name, running[name], operations, pairs, data)
+            return load(running[name].url, bodies[name], row.connections, seconds)
+        except (RuntimeError, httpx.HTTPError) as error:
+            if name == "spin":
+                raise
+            failed[name] = str(error)
+            del samples[name]
+            return None
+
+    for name in running:
+        sample(name, 0.5)  # the first instances
     for turn in range(rounds):
-        order = list(running)
+        order = list(samples)
         for name in order[turn % len(order) :] + order[: turn % len(order)]:
-            samples[name].append(load(running[name].url, bodies[name], row.connections, seconds))
+            if (taken := sample(name, seconds)) is not None:
+                samples[name].append(taken)
     return samples
 
 

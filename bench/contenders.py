@@ -114,7 +114,7 @@ def _webdis_asked(operation: Operation) -> tuple[str, bytes]:
 
 
 def _webdis_values(answer: bytes) -> list[str]:
-    values: list[str] = json.loads(answer)["MGET"]
+    values: list[str] = json.loads(answer).get("MGET", [])
     return values
 
 
