@@ -16,7 +16,8 @@ The host call of each operation depends on what the store has shown (`Learned.ba
 SLOW_READS in a row that took longer than NEAR, reads are asynchronous for FAR_SECONDS.
 
 Whether batch reads work is learned before the first call that is made alone, and after LEARNING_READS single
-keys, once no call is in progress: a blocking read of a file takes half of the time of an asynchronous one.
+keys that took no longer than NEAR, once no call is in progress: a blocking read of a file takes half of the
+time of an asynchronous one.
 
 On a host that is not asynchronous, every call blocks, and single keys are read one by one.
 
@@ -61,7 +62,7 @@ SLOW_READS = 3
 FAR_SECONDS = 60.0
 
 LEARNING_READS = 4
-"""The number of single keys read after which it is learned whether the store reads in batches."""
+"""The number of single keys read from a near store after which it is learned whether it reads in batches."""
 
 
 async def _sleep(seconds: float) -> None:
@@ -148,7 +149,7 @@ class WitBucket:
         batches = self.learned.batch_reads.known(began)
         if batches is not True or began < self._far_until:
             value = (await self.get_each([key]))[0]
-            if batches is None:
+            if batches is None and self._reachable.heard_at - began <= NEAR:
                 await self._learn_after_reads()
             return value
         if self._reachable.is_listed:

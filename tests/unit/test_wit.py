@@ -562,6 +562,18 @@ def test_one_failed_probe_for_batch_reads_does_not_turn_them_off() -> None:
     run(check())
 
 
+def test_a_store_that_is_far_away_is_not_learned_while_a_request_waits() -> None:
+    store = AsyncStore({"a": b"1"}, delay=2 * NEAR)
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store, batches=True), "default")
+        for _ in range(3 * LEARNING_READS):
+            assert await bucket.get("a") == b"1"
+        assert store.calls == []
+
+    run(check())
+
+
 @pytest.mark.parametrize("batches", [True, False])
 def test_a_store_of_which_only_single_keys_are_read_is_learned(batches: bool) -> None:
     store = AsyncStore({"a": b"1"})
