@@ -5,6 +5,7 @@
 | hello | the SDK's hello: an answer that costs nothing |
 | bare | the least guest in Python that makes the host calls of kv-batch, and checks nothing |
 | calls | the host calls of kv-batch and no other work: its bodies are parsed once, its answers made once |
+| straight | *calls* with all that a get-many of JSON promises: checks, answer, line of the log |
 | plain | what a Python user of Spin writes first: one call a key |
 | javascript | the same in JavaScript, by Spin's own toolchain for it; its components are for WASI 0.2 |
 | webdis | Webdis, an HTTP server in C over Redis, without Spin |
@@ -35,6 +36,7 @@ WORLDS = {
     "plain": _SDK,
     "bare": _SERVICE,
     "calls": _SERVICE,
+    "straight": _SERVICE,
     "stream": _SERVICE,
     "bulk": _SERVICE,
 }
@@ -190,7 +192,7 @@ def compiled(name: str) -> Path:
     source = ROOT / "bench" / "peers" / f"{name}{GUESTS[name]}"
     files = [file for file in source.rglob("*") if file.is_file()]
     if not files:
-        files = [source, source.parent / "wire.py", *(ROOT / "guests").glob("*.py")]
+        files = [*source.parent.glob("*.py"), *(ROOT / "guests").glob("*.py")]
     if component.exists() and all(component.stat().st_mtime > file.stat().st_mtime for file in files):
         return manifest
     place.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ CHART = ROOT / "docs" / "images" / "bench.svg"
 OURS = "spin"
 """The name of kv-batch's newest component among the contenders."""
 
-PEERS = ("calls", "bare", "plain", "javascript", "webdis", "spin-0.3-rc", "spin-0.2")
+PEERS = ("calls", "straight", "bare", "plain", "javascript", "webdis", "spin-0.3-rc", "spin-0.2")
 SHOWN = {"bare": "#7a8699", "plain": "#2f6fab", "webdis": "#b3591b"}
 """The peers of the chart, and their colours."""
 

@@ -12,12 +12,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import wit_world
 import wit_world.exports
-from componentize_py_types import Err, Ok
+from componentize_py_types import Err
 from wit_world.imports import batch, key_value, wasi_http_types, wasi_keyvalue_store
 
-from guests.handles import Future, Sending, read, together
+from bench.peers import crossing
+from guests.handles import together
 from guests.scheduling import yield_to_host
 
 AT_ONCE = 256
@@ -57,7 +57,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
 
     async def handle(self, request: wasi_http_types.Request) -> wasi_http_types.Response:
         path = request.get_path_with_query() or ""
-        sent = await _read(request)
+        sent = await crossing.read_body(request)
         asked = ASKED.get((path, sent))
         if asked is None:
             asked = ASKED[path, sent] = _parsed(path, json.loads(sent))
@@ -65,29 +65,7 @@ class HttpHandler(wit_world.exports.HttpHandler):
         if not asked.answer:
             asked.answer = _answer(asked, values)
         await yield_to_host(2)
-        return _answered(asked.answer)
-
-
-async def _read(request: wasi_http_types.Request) -> bytes:
-    handled = Future(wit_world.result_unit_wasi_http_types_error_code_future)
-    reader = wasi_http_types.Request.consume_body(request, handled.reader)[0]
-    handled.resolve(Ok(None))
-    sent = bytearray()
-    with reader:
-        while not reader.writer_dropped:
-            sent += await read(reader, 256 * 1024)
-    return bytes(sent)
-
-
-def _answered(content: bytes) -> wasi_http_types.Response:
-    writer, body = wit_world.byte_stream()
-    trailers = Future(wit_world.result_option_wasi_http_types_fields_wasi_http_types_error_code_future)
-    fields = wasi_http_types.Fields.from_list(
-        [("content-type", b"application/json"), ("content-length", b"%d" % len(content))]
-    )
-    response = wasi_http_types.Response.new(fields, body, trailers.reader)[0]
-    Sending(writer, content, trailers)
-    return response
+        return crossing.answered(asked.answer)
 
 
 def _parsed(path: str, body: dict[str, list[Any]]) -> Asked:
