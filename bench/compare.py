@@ -165,8 +165,7 @@ def _measured(rows: list[Row], rounds: int, seconds: float) -> Iterator[dict[str
                     if name not in left_out
                 }
                 for row in group:
-                    failed: dict[str, str] = {}
-                    samples = _row(row, running, rounds, seconds, data, failed)
+                    samples, failed = _row(row, running, rounds, seconds, data)
                     print(
                         row.name,
                         {name: round(report.rate(each)) for name, each in samples.items()},
@@ -193,14 +192,9 @@ def _engine(engine: str, data: Path) -> Iterator[Engine]:
 
 
 def _row(
-    row: Row,
-    running: dict[str, Contender],
-    rounds: int,
-    seconds: float,
-    data: Path,
-    failed: dict[str, str],
-) -> dict[str, Samples]:
-    """The samples of one row. A peer that fails is left out of it, and `failed` says why.
+    row: Row, running: dict[str, Contender], rounds: int, seconds: float, data: Path
+) -> tuple[dict[str, Samples], dict[str, str]]:
+    """The samples of one row, and why a peer failed, which is then left out.
 
     Raises:
         RuntimeError: kv-batch itself failed.
@@ -209,6 +203,7 @@ def _row(
     operations = [Operation(name, pairs) for name in row.operations]
     bodies: dict[str, list[Path]] = {}
     samples: dict[str, Samples] = {name: [] for name in running}
+    failed: dict[str, str] = {}
 
     def sample(name: str, seconds: float) -> dict[str, float] | None:
         try:
@@ -229,7 +224,7 @@ def _row(
         for name in order[turn % len(order) :] + order[: turn % len(order)]:
             if (taken := sample(name, seconds)) is not None:
                 samples[name].append(taken)
-    return samples
+    return samples, failed
 
 
 def _prepare(

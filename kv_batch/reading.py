@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kv_batch.bucket import Bucket, smaller_size
+from kv_batch.bucket import MOST_KEYS, Bucket, smaller_size
 from kv_batch.errors import ResultTooLarge, StoreBusy, StoreError, StoreFailed
 from kv_batch.retry import HOPELESS, SMALLER, Retry
 
@@ -76,13 +76,13 @@ class Read:
     _state: State = "growing"
     _refused: int = 0  # the number of keys of the last refused call
     _refused_end: int = 0  # the index behind them
-    _distinct: dict[str, None] | None = None  # the keys, if none is repeated
+    _distinct: dict[str, None] | None = None  # the keys, if one part may be all of them
 
     @classmethod
     def once(cls, keys: Iterable[str], retry: Retry) -> Read:
         """A read of each distinct key once, in parts as large as the store accepts."""
         distinct = dict.fromkeys(keys)
-        return cls(list(distinct), retry=retry, _distinct=distinct)
+        return cls(list(distinct), retry=retry, _distinct=distinct if len(distinct) <= MOST_KEYS else None)
 
     @property
     def left(self) -> int:

@@ -286,7 +286,7 @@ class WitBucket:
             reads.work = True
 
     async def _learn_after_reads(self) -> None:
-        """Learns that too, after LEARNING_READS calls."""
+        """Learns whether the store reads in batches, once this was called LEARNING_READS times."""
         self._unlearned_reads += 1
         if self._unlearned_reads < LEARNING_READS or self._wit.instance is None or self._wit.instance.stores:
             return

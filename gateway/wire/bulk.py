@@ -35,8 +35,8 @@ from gateway.wire.json_text import CONTROLS, decode, is_plain, marking
 from gateway.wire.pairs import Pair, all_fit, texts_fit
 
 Columns = tuple[Sequence[str], Sequence[bytes], Sequence[bytes]]
-"""The keys, the values and their encodings of N pairs. The values are not decoded; no encoding is false."""
-
+"""The keys, the values as they are written, and the encodings of N pairs. An encoding is `base64`, or false
+if there is none."""
 
 FIRST_BYTES = 1024
 """The size in bytes of the start of a text that is searched for escapes, before all of it is."""
@@ -56,14 +56,14 @@ class _Style:
 
     Attributes:
         first: What stands before the first key.
-        next: What stands between the last string of a pair and the next key.
+        between: What stands between the members of two pairs, with their braces.
         strange: The bytes that such a text never has (`marking`).
         rest: What stands between two keys. Its groups are the value and the encoding.
         any_rest: The same for keys whose value may be null or missing. It has no groups.
     """
 
     first: bytes
-    next: bytes
+    between: bytes
     strange: bytes
     rest: re.Pattern[bytes]
     any_rest: re.Pattern[bytes]
@@ -82,7 +82,7 @@ class _Style:
         end = re.escape(between + first)
         return cls(
             first,
-            between + first,
+            between,
             marking(CONTROLS.translate(None, between) + b"\\"),
             re.compile(b'"%b"([^"]*+)"(?:|%b"(base64)")%b' % (value, encoding, end)),
             re.compile(b'"(?:|%b(?:"[^"]*+"|null)(?:|%b"base64"))%b' % (value, encoding, end)),
@@ -105,7 +105,7 @@ class _Style:
             return []
         if not is_plain(members, self.strange):
             return []
-        parts = between_keys.split(members[len(self.first) :] + self.next)
+        parts = between_keys.split(b"".join((members[len(self.first) :], self.between, self.first)))
         return parts if parts.pop() == b"" else []
 
 
@@ -188,9 +188,8 @@ _KEYS = re.compile(rb'\{"keys":(?: \["(.+)|\["(.+))"\]\}\n?', re.DOTALL)
 """A body as `json.dumps` writes it, and as `JSON.stringify` does, without spaces."""
 
 _OF_BODIES = (_Style.of(b" ", b"}, {"), _Style.of(b"", b"},{"))
-_BETWEEN_PAIRS = (b"}, {", b"},{")
 _BETWEEN_KEYS = (b'", "', b'","')
-"""How pairs are written, and what stands between two pairs or keys: with spaces, and without."""
+"""How pairs are written, and what stands between two keys of a list: with spaces, and without."""
 
 _STRANGE_IN_KEYS = marking(CONTROLS + b"\\")
 
@@ -204,15 +203,15 @@ def body_pairs(body: bytes, limits: Limits) -> list[Pair]:
     match = _PAIRS.fullmatch(body)
     if match is None or not match.lastindex:
         return []
-    style, between = _OF_BODIES[match.lastindex - 1], _BETWEEN_PAIRS[match.lastindex - 1]
+    style = _OF_BODIES[match.lastindex - 1]
     pairs: list[Pair] = []
-    for piece in _pieces(match[match.lastindex], between):
+    for piece in _pieces(match[match.lastindex], style.between):
         if columns := style.columns(piece):
             found = _pairs(columns, len(piece), limits, texts_fit)
         elif b"\n" in piece or len(piece) >= LONG_LINE_BYTES:
             return []
         else:
-            lines = b"{" + piece.replace(between, b"}\n{") + b"}\n"
+            lines = b"{" + piece.replace(style.between, b"}\n{") + b"}\n"
             found = _shaped_pairs(lines, lines.count(b"\n"), limits)
         pairs += found
         if not found or len(pairs) > limits.keys:
@@ -303,7 +302,7 @@ def _pairs(
 
     Args:
         columns: The pairs.
-        size: A size in bytes that no value has more of.
+        size: The size in bytes of the text they are from, which no value exceeds.
         limits: The limits of keys and values.
         fit: `texts_fit`, or `all_fit` if a key may have a lone surrogate.
     """

@@ -55,8 +55,7 @@ def encode_pairs(
         always_base64: Whether values that are UTF-8 are base64 as well.
         between: The separator of the objects.
     """
-    present: Iterable[Any] = filter(None, values) if None in values else values
-    size = sum(map(len, present))
+    size = sum(map(len, filter(None, values)))
     if size > ENCODING_RUN:
         return _encode_runs(list(keys), list(values), always_base64, between)
     in_bulk = not always_base64 and (len(values) > 1 or size > SMALL_VALUE)
