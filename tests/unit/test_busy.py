@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from kv_batch.batch import RETRY_SECONDS, Retry, delete_many, get_many, list_key
 from kv_batch.bucket import Bucket
 from kv_batch.errors import BatchFailed, StoreBusy
 from tests.buckets import Sqlite
-from tests.clock import run
+from tests.clock import VirtualTime, run
 from tests.unit.test_embedded import wit_over
 from tests.unit.test_gateway import SmallHost, ask, problem
 from tests.unit.test_record import logged
@@ -225,3 +226,14 @@ def test_one_that_takes_single_writes_alone_is_written_one_by_one() -> None:
     run(set_many(bucket, [(f"k{number}", b"") for number in range(200)]))
     assert len(bucket.data) == 200
     assert bucket.time.seconds < 2 * 200
+
+
+def test_instances_of_the_same_component_do_not_come_back_together() -> None:
+    """The state of `random` is in the component, so it is the same in all instances."""
+    pauses = []
+    for _ in range(2):
+        random.seed(1)
+        time = VirtualTime()
+        run(Retry(RETRY_SECONDS).pause(StoreBusy("too many requests"), 0, time.clock))
+        pauses += time.pauses
+    assert len(set(pauses)) == 2
