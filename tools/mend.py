@@ -14,20 +14,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+
+from tools import wasm
 
 KNOWN = {"0.25.1"}
 """The versions of componentize-py that need the fix. A version that frees the copies must not get it."""
 
 POP, FREE = b"wit_dylib_pop_list", b"wit_dylib_dealloc_bytes"
-
-CORE_MODULE = 1
-"""The id of a core module's section in a component."""
-
-IMPORTS, FUNCTIONS, EXPORTS, CODE = 2, 3, 7, 10
-"""The ids of sections in a core module."""
 
 FUNCTION = 0
 """The kind of an import or export that is a function."""
@@ -37,39 +32,31 @@ class CannotMend(Exception):
     """The component does not have the expected structure."""
 
 
-@dataclass
-class Section:
-    """One section of a core module or a component: its id and its contents, without the size."""
-
-    id: int
-    data: bytes
-
-
 def mend(component: bytes) -> bytes:
     """Return the component with a runtime that frees its copies.
 
     Raises:
         CannotMend: the component has no such runtime, or more than one.
     """
-    sections = list(_sections(component))
+    parts = list(wasm.sections(component))
     runtimes = [
-        section for section in sections if section.id == CORE_MODULE and _exports(section.data).get(POP)
+        section for section in parts if section.id == wasm.CORE_MODULE and _exports(section.data).get(POP)
     ]
     if len(runtimes) != 1:
         raise CannotMend(f"{len(runtimes)} of its core modules export {POP.decode()}; expected exactly 1")
     runtimes[0].data = _wrapped(runtimes[0].data)
-    return component[:8] + b"".join(map(_written, sections))
+    return wasm.joined(component, parts)
 
 
 def _wrapped(module: bytes) -> bytes:
     """The runtime with a new function as its export POP, which calls the old one."""
-    every = list(_sections(module))
-    sections = {section.id: section for section in every}  # custom sections may repeat; none is needed here
+    every = list(wasm.sections(module))
+    known = {section.id: section for section in every}  # custom sections may repeat; none is needed here
     exports = _exports(module)
-    imported = sum(kind == FUNCTION for kind in _import_kinds(sections[IMPORTS].data))
-    types, bodies = sections[FUNCTIONS], sections[CODE]
-    count, start = _number(types.data, 0)
-    functions = list(_numbers(types.data[start:], count))
+    imported = sum(kind == FUNCTION for kind in _import_kinds(known[wasm.IMPORTS].data))
+    types, bodies = known[wasm.FUNCTIONS], known[wasm.CODE]
+    count, start = wasm.number(types.data, 0)
+    functions = list(wasm.numbers(types.data[start:], count))
     old, free = exports[POP], exports[FREE]
     pop_type = functions[old - imported]
     new = imported + count
@@ -77,30 +64,32 @@ def _wrapped(module: bytes) -> bytes:
     # (context, type, &pointer) -> length. The pointer of the copy is stored, or 0 if there is no copy.
     body = (
         bytes([1, 1, 0x7F])  # one local of type i32: the length
-        + bytes([0x20, 0, 0x20, 1, 0x20, 2, 0x10]) + _leb(old) + bytes([0x21, 3])  # length = old(…)
+        + bytes([0x20, 0, 0x20, 1, 0x20, 2, 0x10]) + wasm.leb(old) + bytes([0x21, 3])  # length = old(…)
         + bytes([0x20, 2, 0x28, 2, 0, 0x04, 0x40])  # if the pointer is not 0
-        + bytes([0x20, 0, 0x20, 2, 0x28, 2, 0, 0x20, 3, 0x41, 1, 0x41, 1, 0x10]) + _leb(free)
+        + bytes([0x20, 0, 0x20, 2, 0x28, 2, 0, 0x20, 3, 0x41, 1, 0x41, 1, 0x10]) + wasm.leb(free)
         # free(context, pointer, length, alignment 1, deferred)
         + bytes([0x0B, 0x20, 3, 0x0B])  # the length
     )  # fmt: skip
-    types.data = _leb(count + 1) + types.data[start:] + _leb(pop_type)
-    count, start = _number(bodies.data, 0)
-    bodies.data = _leb(count + 1) + bodies.data[start:] + _leb(len(body)) + body
-    export = _leb(len(POP)) + POP + bytes([FUNCTION])
-    sections[EXPORTS].data = sections[EXPORTS].data.replace(export + _leb(old), export + _leb(new))
-    return module[:8] + b"".join(map(_written, every))
+    types.data = wasm.leb(count + 1) + types.data[start:] + wasm.leb(pop_type)
+    count, start = wasm.number(bodies.data, 0)
+    bodies.data = wasm.leb(count + 1) + bodies.data[start:] + wasm.leb(len(body)) + body
+    export = wasm.leb(len(POP)) + POP + bytes([FUNCTION])
+    known[wasm.EXPORTS].data = known[wasm.EXPORTS].data.replace(
+        export + wasm.leb(old), export + wasm.leb(new)
+    )
+    return wasm.joined(module, every)
 
 
 def _exports(module: bytes) -> dict[bytes, int]:
     """The functions that a core module exports: their indices by name."""
     exports: dict[bytes, int] = {}
-    for section in _sections(module):
-        if section.id == EXPORTS:
-            count, at = _number(section.data, 0)
+    for section in wasm.sections(module):
+        if section.id == wasm.EXPORTS:
+            count, at = wasm.number(section.data, 0)
             for _ in range(count):
-                name, at = _name(section.data, at)
+                name, at = wasm.name(section.data, at)
                 kind = section.data[at]
-                index, at = _number(section.data, at + 1)
+                index, at = wasm.number(section.data, at + 1)
                 if kind == FUNCTION:
                     exports[name] = index
     return exports
@@ -108,69 +97,25 @@ def _exports(module: bytes) -> dict[bytes, int]:
 
 def _import_kinds(data: bytes) -> Iterator[int]:
     """The kind of each import in an import section."""
-    count, at = _number(data, 0)
+    count, at = wasm.number(data, 0)
     for _ in range(count):
-        _, at = _name(data, at)
-        _, at = _name(data, at)
+        _, at = wasm.name(data, at)
+        _, at = wasm.name(data, at)
         kind = data[at]
         at += 1
         if kind == FUNCTION:
-            _, at = _number(data, at)
+            _, at = wasm.number(data, at)
         elif kind == 3:  # a global: its type and its mutability
             at += 2
         elif kind in (1, 2):  # a table: the element type and limits; a memory: limits
             at += kind == 1
             bounded = data[at] & 1
-            _, at = _number(data, at + 1)
+            _, at = wasm.number(data, at + 1)
             if bounded:
-                _, at = _number(data, at)
+                _, at = wasm.number(data, at)
         else:
             raise CannotMend(f"an import has the unknown kind {kind}")
         yield kind
-
-
-def _sections(binary: bytes) -> Iterator[Section]:
-    at = 8
-    while at < len(binary):
-        size, start = _number(binary, at + 1)
-        yield Section(binary[at], binary[start : start + size])
-        at = start + size
-
-
-def _written(section: Section) -> bytes:
-    return bytes([section.id]) + _leb(len(section.data)) + section.data
-
-
-def _name(data: bytes, at: int) -> tuple[bytes, int]:
-    size, at = _number(data, at)
-    return data[at : at + size], at + size
-
-
-def _numbers(data: bytes, count: int) -> Iterator[int]:
-    at = 0
-    for _ in range(count):
-        number, at = _number(data, at)
-        yield number
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    """The unsigned LEB128 at a position, and the position after it."""
-    number = shift = 0
-    while True:
-        byte = data[at]
-        number |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return number, at
-
-
-def _leb(number: int) -> bytes:
-    """A number as unsigned LEB128."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])
 
 
 def main() -> int:

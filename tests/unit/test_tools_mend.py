@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from tools import mend
+from tools import mend, wasm
 
 RUNTIME = """
 (module
@@ -27,14 +27,14 @@ RUNTIME = """
 
 def component(*modules: bytearray) -> bytes:
     """The smallest component with these core modules."""
-    sections = b"".join(mend._written(mend.Section(mend.CORE_MODULE, bytes(module))) for module in modules)
+    sections = b"".join(wasm.written(wasm.Section(wasm.CORE_MODULE, bytes(module))) for module in modules)
     return bytes.fromhex("0061736d0d000100") + sections
 
 
 def test_what_is_copied_is_freed_after_the_call_and_nothing_else_is() -> None:
     other = wasmtime.wat2wasm("(module)")
     mended = mend.mend(component(other, wasmtime.wat2wasm(RUNTIME), other))
-    sections = list(mend._sections(mended))
+    sections = list(wasm.sections(mended))
     assert sections[0].data == sections[2].data == other
 
     engine = wasmtime.Engine()
@@ -83,4 +83,4 @@ def test_the_version_that_is_installed_is_known() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 2**32 - 1])
 def test_numbers_are_written_as_they_are_read(number: int) -> None:
-    assert mend._number(b"\xff" + mend._leb(number), 1) == (number, 1 + len(mend._leb(number)))
+    assert wasm.number(b"\xff" + wasm.leb(number), 1) == (number, 1 + len(wasm.leb(number)))
