@@ -39,6 +39,7 @@ BINDINGS ?= bindings
 # All files, not only *.py: a guest reads the other files that it needs while it is compiled.
 CORE := $(shell find kv_batch gateway -type f ! -name '*.pyc' ! -name '.*')
 WIT := $(wildcard wit/*.wit)
+GUEST := $(wildcard guests/*.py) $(CORE) $(WIT) tools/mend.py tools/immortal.py tools/wasm.py requirements.lock
 CLIENT := $(wildcard clients/python/kv_batch_client/*)
 
 .DEFAULT_GOAL := help
@@ -157,30 +158,30 @@ check-python:
 		exit 1; }
 
 # The raw batch interface over HTTP, for the comparison in tests/backends (only with `spin`).
-build/raw.wasm: tests/backends/raw/raw.py tools/mend.py $(WIT) requirements.lock | $(VENV)/.installed
+build/raw.wasm: tests/backends/raw/raw.py tools/mend.py tools/wasm.py $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),-p tests/backends/raw raw)
 
 # The component is written under another name and then moved. So a build that fails or is interrupted leaves
 # the last good component, and a running gateway never reads half a file. The name contains the shell's
 # process id, so that two builds at once do not write to the same file.
-# $(1) is the world, $(2) the module with the entry.
+# $(1) is the world, $(2) the module with the entry, $(3) what else of tools/ changes the component.
 define componentize
 	@mkdir -p build
 	@echo "Compiling $@"
 	@out="build/.$$$$.wasm"; trap 'rm -f "$$out"' EXIT; trap 'exit 130' INT TERM HUP; \
 	$(COMPONENTIZE) -q -d wit $(NAMES) -w $(1) componentize $(2) -o "$$out" && \
-	$(VENV_PYTHON) -m tools.mend "$$out" && mv "$$out" "$@"
+	for tool in mend $(3); do $(VENV_PYTHON) -m tools.$$tool "$$out" || exit 1; done && mv "$$out" "$@"
 endef
 
 # The installation is order-only: a new .venv from the same lock file does not require a new compilation.
-build/kv-batch.wasm: app.py guests/scheduling.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
-	$(call componentize,$(SERVICE_WORLD),app)
+build/kv-batch.wasm: app.py $(GUEST) | $(VENV)/.installed
+	$(call componentize,$(SERVICE_WORLD),app,immortal)
 
-build/kv-batch-0.3-rc.wasm: guests/service_rc.py app.py guests/scheduling.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
-	$(call componentize,$(SERVICE_RC_WORLD),guests.service_rc)
+build/kv-batch-0.3-rc.wasm: app.py $(GUEST) | $(VENV)/.installed
+	$(call componentize,$(SERVICE_RC_WORLD),guests.service_rc,immortal)
 
-build/kv-batch-0.2.wasm: guests/wasi02.py guests/blocking.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
-	$(call componentize,$(SERVICE_P2_WORLD),guests.wasi02)
+build/kv-batch-0.2.wasm: $(GUEST) | $(VENV)/.installed
+	$(call componentize,$(SERVICE_P2_WORLD),guests.wasi02,immortal)
 
-build/embedded.wasm: guests/embedded.py guests/blocking.py guests/wasi.py tools/mend.py $(CORE) $(WIT) requirements.lock | $(VENV)/.installed
-	$(call componentize,$(EMBEDDED_WORLD),guests.embedded)
+build/embedded.wasm: $(GUEST) | $(VENV)/.installed
+	$(call componentize,$(EMBEDDED_WORLD),guests.embedded,immortal)

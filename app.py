@@ -7,12 +7,14 @@ request to the gateway, whose buckets are those of `wasi:keyvalue`.
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Mapping
 from contextlib import aclosing
 from typing import Any
 
+import guests.first  # noqa: F401 - first, see there
+
+# isort: split
 import componentize_py_async_support
 import componentize_py_runtime
 import wit_world
@@ -33,6 +35,7 @@ from wit_world.imports.wasi_http_types import ErrorCode, Fields
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Chunks, Response, declared_length
+from guests import snapshot
 from guests.handles import Future, Sending, read, together, write_all
 from guests.scheduling import yield_to_host
 from guests.wasi import WitHost, headers_of, request_of
@@ -327,7 +330,4 @@ async def _stream(writer: ByteStreamWriter, body: Chunks, head: bool) -> None:
                 return
 
 
-# All objects that exist now are in the snapshot of the component and stay alive, so the collector can ignore
-# them. And thousands of new pairs, none of them garbage, should not start a collection.
-gc.freeze()
-gc.set_threshold(100_000)
+snapshot.settle()

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import aclosing
 
+import guests.first  # noqa: F401 - first, see there
+
+# isort: split
 import wit_world.exports
 from componentize_py_types import Err
 from wit_world.imports import batch, exchange, large_value, wasi_config_store, wasi_keyvalue_store
 
 from gateway.gateway import Gateway as Core
 from gateway.http import BodyCutShort, Request, header_map
+from guests import snapshot
 from guests.blocking import run
 from guests.wasi import WitHost
 from kv_batch.wit import Wit
@@ -129,3 +133,6 @@ def _write(data: bytes) -> bool:
     return all(
         exchange.write(text[start : start + CHUNK_BYTES]) for start in range(0, len(text), CHUNK_BYTES)
     )
+
+
+snapshot.settle()

@@ -6,12 +6,14 @@ from one request to the next, and single keys are read one by one.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Self
 
+import guests.first  # noqa: F401 - first, see there
+
+# isort: split
 import wit_world.exports
 from componentize_py_types import Err, Ok
 from wit_world.imports import (
@@ -33,6 +35,7 @@ from wit_world.imports.http_types_p2 import (
 from gateway import linger
 from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Response
+from guests import snapshot
 from guests.blocking import run
 from guests.wasi import WitHost, headers_of, request_of
 from kv_batch.wit import Wit
@@ -187,7 +190,4 @@ async def _stream(answer: Answer, chunks: AsyncIterator[bytes]) -> None:
             return
 
 
-# The objects of the snapshot stay for ever: no collection need look at them. A request is too short for its
-# garbage to matter.
-gc.freeze()
-gc.set_threshold(100_000)
+snapshot.settle()
