@@ -2,10 +2,10 @@
 
 kv-batch is compared with a plain loop, the peer `stream` of `bench/peers`, which reads and writes one line
 at a time. Both run under `spin up` with SQLite, alternately, each on a fresh store. The output is compared
-with the input byte for byte. Two bounds: the peer `bulk` makes the host calls alone, which is the
-limit for any guest in Python; and SQLite alone writes the same pairs into Spin's table with Spin's statement,
-in transactions of as many pairs as kv-batch sends in a call, without parsing lines or sending anything. All
-files are in WAL mode, as `make up` makes them.
+with the input byte for byte. Three bounds: the peer `bulk` makes the host calls alone, which is the limit for
+any guest in Python; it makes them with pairs that it gets by splitting the text at quotes; and SQLite alone
+writes the same pairs into Spin's table with Spin's statement, in transactions of as many pairs as kv-batch
+sends in a call, without parsing lines or sending anything. All files are in WAL mode, as those of `make up`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def measured(count: int, rounds: int) -> dict[str, Any]:
         file = write(place / "in.ndjson", range(count))
         out = place / "out.ndjson"
         for turn in range(rounds):
-            for name in ("gateway", "plain", "calls"):
+            for name in ("gateway", "plain", "calls", "split"):
                 (place / f"{name}-{turn}").mkdir()
                 write_ahead(place / f"{name}-{turn}" / DATABASE)
             with serving("spin", place / f"gateway-{turn}") as server:
@@ -84,6 +84,9 @@ def measured(count: int, rounds: int) -> dict[str, Any]:
                 took["the calls alone, import"].append(float(out.read_text()))
                 fetch(server.url, out)
                 took["the calls alone, export"].append(float(out.read_bytes()[-9:].rpartition(b"\0")[2]))
+            with serving("spin", place / f"split-{turn}", manifest=str(compiled("bulk"))) as server:
+                send(f"{server.url}/split", file, out)
+                took["the calls and a split, import"].append(float(out.read_text()))
             took["SQLite alone"].append(sqlite_alone(file, place / f"{turn}.db"))
     return {"pairs": count, "seconds": took}
 

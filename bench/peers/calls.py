@@ -12,11 +12,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import guests.first  # noqa: F401 - first, see there
+
+# isort: split
 import wit_world.exports
 from componentize_py_types import Err
 from wit_world.imports import batch, key_value, wasi_http_types, wasi_keyvalue_store
 
 from bench.peers import crossing
+from guests import snapshot
 from guests.handles import together
 from guests.scheduling import yield_to_host
 
@@ -105,3 +109,6 @@ async def _call(asked: Asked) -> dict[str, bytes | None]:
 def _answer(asked: Asked, values: dict[str, bytes | None]) -> bytes:
     pairs = [{"key": key, "value": (values.get(key) or b"").decode()} for key in asked.keys]
     return json.dumps({"pairs": pairs}, ensure_ascii=False).encode() + b"\n"
+
+
+snapshot.settle()

@@ -15,10 +15,14 @@ import sys
 from time import perf_counter
 from typing import Any
 
+import guests.first  # noqa: F401 - first, see there
+
+# isort: split
 import wit_world.exports
 from wit_world.imports import batch, wasi_config_store, wasi_http_types, wasi_keyvalue_store
 
 from bench.peers import crossing
+from guests import snapshot
 from guests.scheduling import yield_to_host
 
 MAX_KEYS = 100_000
@@ -120,3 +124,6 @@ def _pair(name: str, value: bytes | None) -> dict[str, str | None]:
         return {"key": name, "value": value.decode()}
     except UnicodeDecodeError:
         return {"key": name, "value": base64.b64encode(value).decode(), "encoding": "base64"}
+
+
+snapshot.settle()
