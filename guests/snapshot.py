@@ -41,10 +41,10 @@ def fill_holes() -> None:
 
 
 def settle() -> None:
-    """Makes the memory ready to be stored. The last thing that an entry does.
+    """Makes the memory ready to be stored, and lists its objects for `tools/immortal.py`.
 
-    All objects that exist now stay for ever, so the collector can ignore them. And thousands of new pairs,
-    none of them garbage, should not start a collection.
+    It is the last thing that an entry does. All objects that exist now stay for ever, so the collector can
+    ignore them. And thousands of new pairs, none of them garbage, should not start a collection.
     """
     gc.collect()
     _kept.append(_listed(addresses()))

@@ -10,7 +10,7 @@ from kv_batch.bucket import MOST_KEYS, Bucket, smaller_size
 from kv_batch.errors import ResultTooLarge, StoreBusy, StoreError, StoreFailed
 from kv_batch.retry import HOPELESS, SMALLER, Retry
 
-MAX_CONCURRENT_READS = 256
+MAX_CONCURRENT_READS = 512
 """The maximum number of keys that are read one by one at the same time."""
 
 FIRST_KEYS = 100

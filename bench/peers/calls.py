@@ -24,7 +24,7 @@ from guests import snapshot
 from guests.handles import together
 from guests.scheduling import yield_to_host
 
-AT_ONCE = 256
+AT_ONCE = 512
 """Single keys that are read side by side, as in kv-batch (`kv_batch.reading.MAX_CONCURRENT_READS`)."""
 
 
