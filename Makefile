@@ -39,7 +39,8 @@ BINDINGS ?= bindings
 # All files, not only *.py: a guest reads the other files that it needs while it is compiled.
 CORE := $(shell find kv_batch gateway -type f ! -name '*.pyc' ! -name '.*')
 WIT := $(wildcard wit/*.wit)
-GUEST := $(wildcard guests/*.py) $(CORE) $(WIT) tools/mend.py tools/immortal.py tools/wasm.py requirements.lock
+TOOLS := tools/mend.py tools/compiled.py tools/wasm.py
+GUEST := $(wildcard guests/*.py) $(CORE) $(WIT) $(TOOLS) tools/immortal.py requirements.lock
 CLIENT := $(wildcard clients/python/kv_batch_client/*)
 
 .DEFAULT_GOAL := help
@@ -158,7 +159,7 @@ check-python:
 		exit 1; }
 
 # The raw batch interface over HTTP, for the comparison in tests/backends (only with `spin`).
-build/raw.wasm: tests/backends/raw/raw.py tools/mend.py tools/wasm.py $(WIT) requirements.lock | $(VENV)/.installed
+build/raw.wasm: tests/backends/raw/raw.py $(TOOLS) $(WIT) requirements.lock | $(VENV)/.installed
 	$(call componentize,$(SERVICE_WORLD),-p tests/backends/raw raw)
 
 # The component is written under another name and then moved. So a build that fails or is interrupted leaves

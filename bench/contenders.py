@@ -196,7 +196,7 @@ def compiled(name: str) -> Path:
     source = ROOT / "bench" / "peers" / f"{name}{GUESTS[name]}"
     files = [file for file in source.rglob("*") if file.is_file()]
     if not files:
-        files = [*source.parent.glob("*.py"), *(ROOT / "guests").glob("*.py")]
+        files = [*source.parent.glob("*.py"), *(ROOT / "guests").glob("*.py"), ROOT / "tools" / "immortal.py"]
     if component.exists() and all(component.stat().st_mtime > file.stat().st_mtime for file in files):
         return manifest
     place.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ def settle() -> None:
     gc.set_threshold(100_000)
 
 
-def addresses() -> array[int]:
+def addresses() -> list[int]:
     """The addresses of all objects that can be reached, but frames."""
     found: set[int] = set()
     waiting = gc.get_objects()
@@ -68,8 +68,8 @@ def addresses() -> array[int]:
         if isinstance(item, CodeType):  # the collector does not know what it refers to
             waiting += item.co_consts, item.co_names, item.co_exceptiontable, item.co_linetable
             waiting += item.co_filename, item.co_name, item.co_qualname
-    return array("Q", sorted(found))
+    return sorted(found)
 
 
-def _listed(objects: array[int]) -> bytes:
+def _listed(objects: list[int]) -> bytes:
     return BEGIN + len(objects).to_bytes(4, "little") + array("I", objects).tobytes() + END

@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import struct
 import sys
-from array import array
 from bisect import bisect_right
-from importlib.metadata import version
-from pathlib import Path
 
 from guests.snapshot import BEGIN, END
 from tools import wasm
+from tools.compiled import change_in_place
 
 KNOWN = {"0.25.1"}
 """The versions of componentize-py whose CPython has the layout of 3.14 with pointers of 32 bits."""
@@ -34,10 +32,6 @@ MOST_REFERENCES = 1 << 20
 
 MOST_FREED = 1000
 """How many of the listed objects may have been freed before the snapshot was taken."""
-
-
-class NotImmortal(Exception):
-    """The component does not have the expected structure."""
 
 
 class Snapshot:
@@ -64,7 +58,7 @@ class Snapshot:
         An object begins with the number of its references and the address of its type.
 
         Raises:
-            NotImmortal: There is no list, or what it lists are no objects.
+            Unexpected: There is no list, or what it lists are no objects.
         """
         addresses = self._listed()
         known = set(addresses)
@@ -74,7 +68,7 @@ class Snapshot:
             if type_address in known and (0 < references < MOST_REFERENCES or references >= LEAST_IMMORTAL):
                 objects.append((address, references))
         if len(addresses) - len(objects) > MOST_FREED:
-            raise NotImmortal(f"only {len(objects)} of {len(addresses)} listed addresses have an object")
+            raise wasm.Unexpected(f"only {len(objects)} of {len(addresses)} listed addresses have an object")
         return objects
 
     def _listed(self) -> list[int]:
@@ -84,17 +78,16 @@ class Snapshot:
             start = at + len(BEGIN) + 4
             (count,) = struct.unpack_from("<I", self.memory, start - 4)
             if self.memory.startswith(END, start + 4 * count):
-                listed = array("I", bytes(self.memory[start : start + 4 * count]))
-                return listed.tolist()
+                return list(struct.unpack_from(f"<{count}I", self.memory, start))
             at = self.memory.find(BEGIN, start - 4)
-        raise NotImmortal("its memory has no list of objects")
+        raise wasm.Unexpected("its memory has no list of objects")
 
     def write(self, address: int, number: int) -> None:
         """Changes four bytes of the memory, which must lie within one segment."""
         segment = self._segments[bisect_right(self._addresses, address) - 1]
         offset = address - segment.address
         if not 0 <= offset <= segment.size - 4:
-            raise NotImmortal(f"no segment has the object at {address:#x}")
+            raise wasm.Unexpected(f"no segment has the object at {address:#x}")
         struct.pack_into("<I", self.data, segment.start + offset, number)
 
 
@@ -102,12 +95,14 @@ def immortal(component: bytes) -> bytes:
     """Return the component with all listed objects immortal.
 
     Raises:
-        NotImmortal: It does not have exactly one memory with a list, or the list is not one of objects.
+        Unexpected: It does not have exactly one memory with a list, or the list is not one of objects.
     """
     parts = list(wasm.sections(component))
     holders = [part for part in parts if part.id == wasm.CORE_MODULE and BEGIN in part.data]
     if len(holders) != 1:
-        raise NotImmortal(f"{len(holders)} of its core modules have a list of objects; expected exactly 1")
+        raise wasm.Unexpected(
+            f"{len(holders)} of its core modules have a list of objects; expected exactly 1"
+        )
     module = list(wasm.sections(holders[0].data))
     [data] = [section for section in module if section.id == wasm.DATA]
     snapshot = Snapshot(data.data)
@@ -121,23 +116,12 @@ def immortal(component: bytes) -> bytes:
 
 def main() -> int:
     """Change the component that the command line names. Returns the exit code."""
-    file = Path(sys.argv[1])
-    installed = version("componentize-py")
-    if installed not in KNOWN:
-        print(
-            f"componentize-py is {installed}, but tools/immortal.py supports {', '.join(sorted(KNOWN))}. "
-            "Check whether its CPython still begins an object with 32 bits of references and the address of "
-            "its type, and which objects are immortal (Include/refcount.h). Then add the version to KNOWN.",
-            file=sys.stderr,
-        )
-        return 1
-    try:
-        changed = immortal(file.read_bytes())
-    except (NotImmortal, ValueError, struct.error) as error:
-        print(f"cannot make the objects of {file} immortal: {error}", file=sys.stderr)
-        return 1
-    file.write_bytes(changed)
-    return 0
+    check = (
+        "Check whether its CPython still begins an object with 32 bits of references and the address of its "
+        "type, and which objects are immortal (Include/refcount.h). Then add the version to KNOWN in "
+        "tools/immortal.py."
+    )
+    return change_in_place("make immortal the objects of", immortal, KNOWN, check)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.metadata import version
-from pathlib import Path
 
 from tools import wasm
+from tools.compiled import change_in_place
 
 KNOWN = {"0.25.1"}
 """The versions of componentize-py that need the fix. A version that frees the copies must not get it."""
@@ -28,22 +27,20 @@ FUNCTION = 0
 """The kind of an import or export that is a function."""
 
 
-class CannotMend(Exception):
-    """The component does not have the expected structure."""
-
-
 def mend(component: bytes) -> bytes:
     """Return the component with a runtime that frees its copies.
 
     Raises:
-        CannotMend: the component has no such runtime, or more than one.
+        Unexpected: the component has no such runtime, or more than one.
     """
     parts = list(wasm.sections(component))
     runtimes = [
         section for section in parts if section.id == wasm.CORE_MODULE and _exports(section.data).get(POP)
     ]
     if len(runtimes) != 1:
-        raise CannotMend(f"{len(runtimes)} of its core modules export {POP.decode()}; expected exactly 1")
+        raise wasm.Unexpected(
+            f"{len(runtimes)} of its core modules export {POP.decode()}; expected exactly 1"
+        )
     runtimes[0].data = _wrapped(runtimes[0].data)
     return wasm.joined(component, parts)
 
@@ -51,10 +48,10 @@ def mend(component: bytes) -> bytes:
 def _wrapped(module: bytes) -> bytes:
     """The runtime with a new function as its export POP, which calls the old one."""
     every = list(wasm.sections(module))
-    known = {section.id: section for section in every}  # custom sections may repeat; none is needed here
+    by_id = {section.id: section for section in every}  # custom sections may repeat; none is needed here
     exports = _exports(module)
-    imported = sum(kind == FUNCTION for kind in _import_kinds(known[wasm.IMPORTS].data))
-    types, bodies = known[wasm.FUNCTIONS], known[wasm.CODE]
+    imported = sum(kind == FUNCTION for kind in _import_kinds(by_id[wasm.IMPORTS].data))
+    types, bodies = by_id[wasm.FUNCTIONS], by_id[wasm.CODE]
     count, start = wasm.number(types.data, 0)
     functions = list(wasm.numbers(types.data[start:], count))
     old, free = exports[POP], exports[FREE]
@@ -74,7 +71,7 @@ def _wrapped(module: bytes) -> bytes:
     count, start = wasm.number(bodies.data, 0)
     bodies.data = wasm.leb(count + 1) + bodies.data[start:] + wasm.leb(len(body)) + body
     export = wasm.leb(len(POP)) + POP + bytes([FUNCTION])
-    known[wasm.EXPORTS].data = known[wasm.EXPORTS].data.replace(
+    by_id[wasm.EXPORTS].data = by_id[wasm.EXPORTS].data.replace(
         export + wasm.leb(old), export + wasm.leb(new)
     )
     return wasm.joined(module, every)
@@ -114,29 +111,17 @@ def _import_kinds(data: bytes) -> Iterator[int]:
             if bounded:
                 _, at = wasm.number(data, at)
         else:
-            raise CannotMend(f"an import has the unknown kind {kind}")
+            raise wasm.Unexpected(f"an import has the unknown kind {kind}")
         yield kind
 
 
 def main() -> int:
     """Fix the component that the command line names. Returns the exit code."""
-    file = Path(sys.argv[1])
-    installed = version("componentize-py")
-    if installed not in KNOWN:
-        print(
-            f"componentize-py is {installed}, but tools/mend.py supports {', '.join(sorted(KNOWN))}. Check "
-            "whether its runtime/src/lib.rs frees what maybe_pop_list copies. If so, stop using "
-            "tools/mend.py; if not, add the version to KNOWN.",
-            file=sys.stderr,
-        )
-        return 1
-    try:
-        mended = mend(file.read_bytes())
-    except (CannotMend, IndexError, KeyError) as error:
-        print(f"cannot fix {file}: {error!r}", file=sys.stderr)
-        return 1
-    file.write_bytes(mended)
-    return 0
+    check = (
+        "Check whether its runtime/src/lib.rs frees what maybe_pop_list copies. If so, stop using "
+        "tools/mend.py; if not, add the version to KNOWN there."
+    )
+    return change_in_place("fix", mend, KNOWN, check)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,10 @@ I32_CONST, END = 0x41, 0x0B
 """The instructions of an address in an active data segment."""
 
 
+class Unexpected(Exception):
+    """A component does not have the expected structure."""
+
+
 @dataclass
 class Section:
     """One section of a core module or a component: its id and its contents, without the size."""
@@ -65,15 +69,15 @@ def segments(data: bytes) -> Iterator[Segment]:
     """The active segments of a data section whose addresses are constants, in its order.
 
     Raises:
-        ValueError: A segment is of another kind.
+        Unexpected: A segment is of another kind.
     """
     count, at = number(data, 0)
     for _ in range(count):
         if data[at] != 0 or data[at + 1] != I32_CONST:
-            raise ValueError(f"a data segment begins with {data[at : at + 2].hex()}, and not with an address")
+            raise Unexpected(f"a data segment begins with {data[at : at + 2].hex()}, and not with an address")
         address, at = signed(data, at + 2)
         if data[at] != END:
-            raise ValueError("the address of a data segment is not one constant")
+            raise Unexpected("the address of a data segment is not one constant")
         size, start = number(data, at + 1)
         yield Segment(address % 2**32, start, size)
         at = start + size

@@ -17,7 +17,7 @@ class Example:
 
 
 def test_all_that_a_module_refers_to_is_listed_once() -> None:
-    addresses = snapshot.addresses().tolist()
+    addresses = snapshot.addresses()
     assert len(set(addresses)) == len(addresses) > 10_000
     code = Example.method.__code__
     parts = [
