@@ -27,7 +27,7 @@ from gateway.settings import Access, Limits, ready_stores, retry_seconds
 from gateway.stores import Store
 from gateway.wire.media import JSON
 from kv_batch.batch import Retry, get_many
-from kv_batch.bucket import PROBE_KEY, Bucket
+from kv_batch.bucket import Bucket, probe_key
 
 PUBLIC = ("/", "/docs", "/openapi.json", "/readyz")
 """The paths that need no token."""
@@ -147,7 +147,7 @@ class Gateway:
 
         async def probe(label: str) -> None:
             store = Store(label, self._host, self._buckets, record, Retry(PROBE_RETRY_SECONDS))
-            await store.do(lambda bucket: get_many(bucket, [PROBE_KEY], retry=store.retry))
+            await store.do(lambda bucket: get_many(bucket, [probe_key()], retry=store.retry))
 
         states = await self._readiness.states(ready_stores(self._host.config), probe)
         stores = {label: code_of(error) if error else "ok" for label, error in states.items()}

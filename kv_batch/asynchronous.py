@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kv_batch.bucket import PROBE_KEY, Clock
+from kv_batch.bucket import Clock, probe_key
 from kv_batch.errors import StoreError, StoreFailed
 from kv_batch.reachability import ROUND_TIMEOUT, Instance, Reachability
 from kv_batch.translation import store_error
@@ -120,7 +120,7 @@ class AsyncStore:
         try:
             if self._store is None:
                 self._store = await self._host.key_value.Store.open(self._label)
-            await self._store.exists(PROBE_KEY)
+            await self._store.exists(probe_key())
         except self._err as error:
             failure = error.value  # type: ignore[attr-defined]
         else:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from random import SystemRandom
+from secrets import token_hex
 from typing import Protocol
 
 MOST_KEYS = 25_600
@@ -17,9 +20,17 @@ exactly: 100 keys for BatchGetItem and 25 for BatchWriteItem."""
 SMALLEST_LIMIT = 25
 """The smallest limit of any known backend: DynamoDB's, for writes. No smaller limit is learned."""
 
-PROBE_KEY = "kv-batch: are you there?"
-"""A key that no store holds. `exists` on it shows whether the store answers; deleting it shows whether the
-store accepts writes, and changes nothing."""
+
+@cache
+def probe_key() -> str:
+    """A key that no store holds: `exists` on it shows whether the store answers, and deleting it whether the
+    store accepts writes.
+
+    Its 128 random bits are drawn by the instance. A constant would be published with the component, and any
+    client could store it.
+    """
+    return f"kv-batch-probe-{token_hex(16)}"
+
 
 LIMIT_EXPIRES = 60.0
 """Seconds after which calls of twice a learned limit are tried. If the limit still holds, one call is
@@ -36,10 +47,13 @@ class Clock:
     Attributes:
         now: Seconds since some start.
         wait: Waits for a number of seconds. On an asynchronous host, other requests proceed meanwhile.
+        random: Returns a random number from 0 to 1. The state of `random` is stored in the component, so each
+            instance would get the same numbers from that.
     """
 
     now: Callable[[], float]
     wait: Callable[[float], Awaitable[None]]
+    random: Callable[[], float] = SystemRandom().random
 
 
 @dataclass

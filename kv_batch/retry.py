@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from random import SystemRandom
 from typing import TypeVar, TypeVarTuple
 
 from kv_batch.bucket import Clock
@@ -24,8 +23,6 @@ less than RETRY_SECONDS: a store that accepts 50 keys a second refuses every lar
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
-
-_RANDOM = SystemRandom()
 
 HOPELESS = (NoSuchStore, StoreNotGranted, StoreUnreachable)
 """Errors that a smaller batch would hit too."""
@@ -84,9 +81,8 @@ class Retry:
         """
         if self._since is None:
             self._since = began
-        # Instances that met the busy store together should not come back together. The state of `random` is
-        # stored in the component, so each instance would get the same numbers from it.
-        pause = self._pause * _RANDOM.uniform(0.75, 1.25)
+        # Instances that met the busy store together should not come back together.
+        pause = self._pause * (0.75 + clock.random() / 2)
         if clock.now() + pause > self._since + self.seconds:
             raise error
         again = self._pause > FIRST_BACKOFF

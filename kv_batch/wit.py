@@ -40,7 +40,7 @@ from contextlib import suppress
 from typing import Any
 
 from kv_batch.asynchronous import Asynchronous, AsyncStore
-from kv_batch.bucket import PROBE_KEY, Clock, Learned
+from kv_batch.bucket import Clock, Learned, probe_key
 from kv_batch.errors import (
     KeysFailed,
     ResultTooLarge,
@@ -279,7 +279,7 @@ class WitBucket:
         if reads.work is not None:
             return
         try:
-            self._wit.batch.get_many(bucket, [PROBE_KEY, f"{PROBE_KEY}?"])
+            self._wit.batch.get_many(bucket, [probe_key(), f"{probe_key()}-2"])
         except self._wit.err as error:
             self._learn_from(store_error(error.value))  # type: ignore[attr-defined]
         else:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from kv_batch.bucket import MOST_KEYS, PROBE_KEY, Bucket, Limit, smaller_size
+from kv_batch.bucket import MOST_KEYS, Bucket, Limit, probe_key, smaller_size
 from kv_batch.errors import BatchFailed, KeysFailed, NoSuchStore, StoreBusy, StoreError, StoreNotGranted
 from kv_batch.retry import HOPELESS, SMALLER, Retry
 
@@ -250,7 +250,7 @@ class Write(Generic[Item]):
             return True
         self.retry.calls += 1
         try:
-            await self.bucket.delete_many([PROBE_KEY])
+            await self.bucket.delete_many([probe_key()])
         except StoreBusy:
             return bool(self._todo)  # it is there: the next call waits for it, and shows what it takes
         except StoreError:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from embedded.store import HostError
-from kv_batch.bucket import PROBE_KEY, Clock, Learned
+from kv_batch.bucket import Clock, Learned, probe_key
 from kv_batch.errors import StoreUnreachable
 from kv_batch.translation import store_error
 from tests.clock import VirtualTime
@@ -78,7 +78,7 @@ class Call:
     @property
     def probes(self) -> bool:
         """Whether it tests, with a key that is not there, whether the store accepts writes."""
-        return self.name == "delete_many" and self.keys == [PROBE_KEY]
+        return self.name == "delete_many" and self.keys == [probe_key()]
 
     @property
     def hopeless(self) -> bool:

@@ -452,10 +452,10 @@ class World:
 
     natures: Mapping[str, Nature]
     random: Random = field(default_factory=lambda: Random(0))
-    loop: Loop = field(default_factory=Loop)
+    loop: Loop = field(init=False)
 
     def __post_init__(self) -> None:
-        loop = self.loop
+        loop = self.loop = Loop(self.random)
         engines = self.engines = {
             label: Engine(label, nature, loop, self.random, len(self.natures) > 1)
             for label, nature in self.natures.items()

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
+from random import Random
 from typing import Any, TypeVar
 
 from kv_batch.bucket import Clock
@@ -37,12 +38,17 @@ class Loop:
         errors: The errors that were reported to the loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
+        """A new instance.
+
+        Args:
+            random: The source of the pauses of the contract.
+        """
         self.now = 0.0
         self.still: list[tuple[float, float, str]] = []
         self.tasks: list[asyncio.Task[Any]] = []
         self.errors: list[str] = []
-        self.clock = Clock(self.time, self.wait)
+        self.clock = Clock(self.time, self.wait, random.random)
         self._ready: deque[tuple[Context, Callable[..., object], tuple[Any, ...]]] = deque()
         self._timers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._loop: Any = self  # it does not have all methods of the class of asyncio

@@ -11,7 +11,6 @@ and the contents of the stores.
 
 from __future__ import annotations
 
-import random as chance
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -256,7 +255,6 @@ class Play:
             AssertionError: a check failed.
         """
         loop, schedule = self.world.loop, self.schedule
-        chance.seed(schedule.seed)  # the contract takes its random pauses from this
         loop.run(side_by_side(*map(self._request, schedule.requests)))
         loop.drain()
         broken = [*self._broken()]

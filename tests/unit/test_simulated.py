@@ -122,7 +122,7 @@ def test_a_seed_makes_the_same_schedule_again() -> None:
 
 
 def test_a_wait_without_an_end_is_found() -> None:
-    loop = Loop()
+    loop = Loop(Random(0))
 
     async def never() -> None:
         await loop.create_future()
@@ -132,7 +132,7 @@ def test_a_wait_without_an_end_is_found() -> None:
 
 
 def test_a_blocking_call_moves_the_time_while_no_task_runs() -> None:
-    loop = Loop()
+    loop = Loop(Random(0))
     fired: list[float] = []
 
     async def timer() -> None:
