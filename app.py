@@ -182,13 +182,13 @@ class Lingering:
         self._strangers = 0
         self._left = 0
 
-    async def read_on(self, reader: ByteStreamReader, status: int) -> None:
-        """Reads on to the end of a body, or to the limits for a request that was answered with `status`."""
-        stranger = linger.is_stranger(status)
+    async def read_on(self, reader: ByteStreamReader, authorized: bool) -> None:
+        """Reads on to the end of a body, or to the limits for its caller."""
+        stranger = not authorized
         if stranger and (self._strangers >= linger.STRANGERS_AT_ONCE or self._left >= linger.STRANGERS_LEFT):
             return
         self._strangers += stranger
-        rest = Rest(reader, linger.limits(status))
+        rest = Rest(reader, linger.limits(authorized))
         componentize_py_async_support.spawn(rest.watch())
         ended = await rest.read()
         self._strangers -= stranger
@@ -314,7 +314,7 @@ async def _send(
                 await _stream(writer, response.body, head)
         trailers.resolve(Ok(None))  # not earlier: the host waits for it by now, so it need not be awaited
         if received.is_under_way(headers):
-            await LINGERING.read_on(received.reader, response.status)
+            await LINGERING.read_on(received.reader, response.authorized)
 
 
 async def _stream(writer: ByteStreamWriter, body: Chunks, head: bool) -> None:

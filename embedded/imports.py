@@ -46,8 +46,14 @@ class Exchange(Protocol):
         """
         ...
 
-    def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
-        """Sends the head of the answer."""
+    def respond(self, status: int, headers: list[tuple[str, str]], authorized: bool) -> None:
+        """Sends the head of the answer.
+
+        Args:
+            status: The status code.
+            headers: The headers.
+            authorized: Whether the caller may use the gateway.
+        """
         ...
 
     def write(self, chunk: bytes) -> bool:
@@ -109,7 +115,14 @@ class Imports:
                 self._define(large_value, "set", _set_large, bucket, key)
             with root.add_instance(EXCHANGE) as exchange:
                 self._define(exchange, "read", _read)
-                self._define(exchange, "respond", _respond, values.read_number, values.read_string_pairs)
+                self._define(
+                    exchange,
+                    "respond",
+                    _respond,
+                    values.read_number,
+                    values.read_string_pairs,
+                    values.read_boolean,
+                )
                 self._define(exchange, "write", _write, values.read_latin1)
 
     def _define(self, instance: LinkerInstance, name: str, function: Function, *arguments: Argument) -> None:
@@ -239,8 +252,8 @@ def _read() -> bytes:
         return values.failure(values.string(str(error)))
 
 
-def _respond(status: int, headers: list[tuple[str, str]]) -> None:
-    under_way.exchange.respond(status, headers)
+def _respond(status: int, headers: list[tuple[str, str]], authorized: bool) -> None:
+    under_way.exchange.respond(status, headers, authorized)
 
 
 def _write(chunk: bytes) -> bytes:

@@ -19,8 +19,8 @@ from gateway import linger
 HALF_CLOSED = "kv-batch.half-closed"
 """In the scope of a request whose client has closed its half of the connection and can send no more."""
 
-STATUS = "kv-batch.status"
-"""In the scope of a request that was answered: the status of the answer."""
+AUTHORIZED = "kv-batch.authorized"
+"""In the scope of a request that was answered: whether its caller may use the gateway."""
 
 
 class Connection:
@@ -98,8 +98,7 @@ class Protocol(H11Protocol):
             return False
         if self.conn.their_state is not h11.SEND_BODY:
             return False
-        status: int = cycle.scope.get(STATUS, 0)  # type: ignore[assignment]
-        limits = linger.limits(status)
+        limits = linger.limits(bool(cycle.scope.get(AUTHORIZED)))
         self._left, self._silence = limits.bytes, limits.silence
         self._heard = self.loop.time()
         self._timers = [

@@ -17,7 +17,7 @@ from wasmtime import WasmtimeError
 
 from embedded.component import Component
 from embedded.imports import ClientGone
-from embedded.protocol import HALF_CLOSED, STATUS
+from embedded.protocol import AUTHORIZED, HALF_CLOSED
 from gateway.http import Response
 from gateway.problems import answer
 from gateway.record import Record
@@ -72,7 +72,7 @@ class AsgiExchange:
                 return bytes(chunk)
         return b""
 
-    def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def respond(self, status: int, headers: list[tuple[str, str]], authorized: bool) -> None:
         fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         if self._ambiguous or not self._ended:
             # The rest of the body is only read and discarded (embedded/protocol.py). A client that waits for
@@ -80,7 +80,7 @@ class AsgiExchange:
             # section 10.1.1).
             fields.append((b"connection", b"close"))
         self.responded = True
-        self._scope[STATUS] = status
+        self._scope[AUTHORIZED] = authorized
         self._put({"type": "http.response.start", "status": status, "headers": fields})
 
     def write(self, chunk: bytes) -> bool:
@@ -203,6 +203,6 @@ class Application:
 
 
 def _send_whole(exchange: AsgiExchange, response: Response) -> None:
-    exchange.respond(response.status, response.headers)
+    exchange.respond(response.status, response.headers, response.authorized)
     assert isinstance(response.body, bytes)  # noqa: S101 - the answer of a problem is never streamed
     exchange.write(response.body)

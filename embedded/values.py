@@ -142,6 +142,11 @@ def read_number(address: int) -> int:
     return ctypes.c_uint16.from_address(address + 8).value
 
 
+def read_boolean(address: int) -> bool:
+    """A `bool`."""
+    return ctypes.c_bool.from_address(address + 8).value
+
+
 def read_string(address: int) -> str:
     """A `string`."""
     return _bytes_at(address + 8).decode()

@@ -20,14 +20,14 @@ from gateway.http import DECIDING, Head, Request, Response, buffered
 from gateway.pages import CONSOLE
 from gateway.plans import Plan, Plans
 from gateway.problems import Problem, answer, code_of
-from gateway.ready import PROBE_RETRY_SECONDS, Readiness
+from gateway.ready import Readiness
 from gateway.record import MAX_LOGGED_NAME, LoggedBody, Record
 from gateway.routes import ROUTES, Call
 from gateway.settings import Access, Limits, ready_stores, retry_seconds
 from gateway.stores import Store
 from gateway.wire.media import JSON
-from kv_batch.batch import Retry, get_many
-from kv_batch.bucket import Bucket, probe_key
+from kv_batch.batch import Retry
+from kv_batch.bucket import Bucket
 
 PUBLIC = ("/", "/docs", "/openapi.json", "/readyz")
 """The paths that need no token."""
@@ -53,6 +53,7 @@ class Gateway:
             response = await self._operation(request, record)
         except Exception as error:  # noqa: BLE001 - what left here would trap the instance
             response = answer(error, record)
+        response.authorized = record.authorized
         phase = record.enter("send")
         record.status = response.status
         response.headers.append(("x-request-id", record.request_id))
@@ -85,6 +86,7 @@ class Gateway:
             self._plans.remember(key, plan)
         else:
             record.authenticated = plan.authenticated
+            record.authorized = True
             record.caller = plan.caller.name
             record.route = plan.route
             record.store = plan.label[:MAX_LOGGED_NAME]
@@ -120,6 +122,7 @@ class Gateway:
         record.store = label[:MAX_LOGGED_NAME]
         needed, route = methods[method]
         require(caller, needed, label)
+        record.authorized = True
         if self._limits is None:
             self._limits = Limits.of(self._host.config)
         if self._retry_seconds is None:
@@ -145,12 +148,13 @@ class Gateway:
     async def _ready(self, record: Record) -> Response:
         """`GET /readyz`: 200 if the stores of the variable `ready_stores` answer a read, else 503."""
 
-        async def probe(label: str) -> None:
-            store = Store(label, self._host, self._buckets, record, Retry(PROBE_RETRY_SECONDS))
-            await store.do(lambda bucket: get_many(bucket, [probe_key()], retry=store.retry))
+        async def ask(label: str) -> None:
+            await Store(label, self._host, self._buckets, record).do(lambda bucket: bucket.answers())
 
-        states = await self._readiness.states(ready_stores(self._host.config), probe)
-        stores = {label: code_of(error) if error else "ok" for label, error in states.items()}
+        stores = {}
+        for label in ready_stores(self._host.config):
+            error = await self._readiness.state(label, ask)
+            stores[label] = "ok" if error is None else code_of(error)
         status = 200 if set(stores.values()) <= {"ok"} else 503
         return buffered(status, JSON, json.dumps({"stores": stores}).encode() + b"\n")
 

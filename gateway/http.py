@@ -179,11 +179,14 @@ class Response:
         headers: Names in lower case, and values. A buffered response has a `content-length`.
         body: The whole body, or its chunks. The receiver must close the chunks (`aclose`), even unread or
             half read. Until then they may read the body of the request.
+        authorized: Whether the caller may use the gateway, so that the rest of its body is read on for long
+            (`gateway.linger`).
     """
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | Chunks = b""
+    authorized: bool = False
 
 
 def buffered(status: int, content_type: str, body: bytes, *headers: tuple[str, str]) -> Response:

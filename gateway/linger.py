@@ -48,22 +48,10 @@ STRANGERS_LEFT = 256
 cancel a read (Spin). Each holds a buffer of 64 KiB until the instance ends. Java's HttpClient is such a
 client: once it is refused, it keeps its connection but sends no more."""
 
-_AUTHORIZED = frozenset({400, 413, 415, 502, 503})
 
-
-def is_stranger(status: int) -> bool:
-    """Whether an answer with this status may have gone to a caller who was not authorized.
-
-    The problems with the statuses in `_AUTHORIZED` are found after the token was checked. 401, 403, 404 and
-    405 are answered to anyone, before the body is read. An operation that succeeds has read its body to the
-    end.
-    """
-    return status not in _AUTHORIZED
-
-
-def limits(status: int) -> Limits:
-    """The limits for the rest of the body of a request that was answered with this status."""
-    return STRANGERS if is_stranger(status) else CALLERS
+def limits(authorized: bool) -> Limits:
+    """The limits for the rest of the body of a request, whose caller may use the gateway or not."""
+    return CALLERS if authorized else STRANGERS
 
 
 def may_be_sending(headers: Mapping[str, str], *, begun: bool, chunked: bool) -> bool:

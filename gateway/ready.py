@@ -2,58 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
 from kv_batch.errors import StoreError
 
 PROBE_INTERVAL = 1.0
-"""Seconds between two probes of an instance. Requests in between get the last result."""
+"""Seconds between two probes of a store by an instance. Requests in between get the last result."""
 
-PROBE_RETRY_SECONDS = 0.5
-"""Seconds for which a probe is retried on a busy store."""
-
-States = dict[str, StoreError | None]
-"""The label of each store, with the error of its probe, or None if it answered."""
+LONGEST_PROBE = 10.0
+"""Seconds after which a store is probed again, although its last probe has not ended."""
 
 
 class Readiness:
-    """The states of the stores of an instance:
+    """The states of the stores of an instance, as last probed.
 
-    state      at a request                        next state
-    unknown    probe all stores                    probing
-    probing    wait for the result of the probe    known
-    known      answer the last result              unknown, after PROBE_INTERVAL
-
+    No request waits for the probe of another: while a store is probed, others get the result before it. If
+    there is none yet, each asks the bucket, which is probed once for all of them.
     """
 
     def __init__(self) -> None:
-        self._states: States = {}
-        self._probed = float("-inf")
-        self._waiting: list[asyncio.Future[None]] | None = None  # None unless probing
+        self._known: dict[str, StoreError | None] = {}
+        self._due: dict[str, float] = {}
 
-    async def states(self, labels: list[str], probe: Callable[[str], Awaitable[None]]) -> States:
-        """The state of each store.
+    async def state(self, label: str, probe: Callable[[str], Awaitable[None]]) -> StoreError | None:
+        """The error of the last probe of a store; None if it answered.
 
         Args:
-            labels: The labels of the stores.
-            probe: Reads from a store. Raises a StoreError if it does not answer.
+            label: The label of the store.
+            probe: Reads from it. Raises a StoreError if it does not answer.
         """
-        if self._waiting is not None:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            await future
-        elif time.monotonic() >= self._probed + PROBE_INTERVAL:
-            self._waiting = []
+        if label not in self._known or time.monotonic() >= self._due[label]:
+            self._due[label] = time.monotonic() + LONGEST_PROBE
             try:
-                self._states = {label: await _error_of(probe(label)) for label in labels}
+                self._known[label] = await _error_of(probe(label))
             finally:
-                self._probed = time.monotonic()
-                waiting, self._waiting = self._waiting, None
-                for future in waiting:
-                    future.set_result(None)
-        return self._states
+                self._due[label] = time.monotonic() + PROBE_INTERVAL
+        return self._known[label]
 
 
 async def _error_of(probe: Awaitable[None]) -> StoreError | None:

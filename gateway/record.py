@@ -59,6 +59,7 @@ class Record:
         trace_id: The trace id of a valid `traceparent`, 32 hexadecimal digits; otherwise None.
         method: As sent, up to MAX_LOGGED_NAME characters.
         authenticated: Whether the caller sent a valid token.
+        authorized: Whether the caller may do what it asks for, with a token or without.
         route: The route in the notation of the API, `/v1/{store}/get-many`; None until it is known.
         store: The label of the store, up to MAX_LOGGED_NAME characters; None until the path has one.
         caller: The name of the token of the caller; None without a valid token.
@@ -72,6 +73,7 @@ class Record:
     """
 
     authenticated = False
+    authorized = False
     route: str | None = None
     store: str | None = None
     caller: str | None = None

@@ -37,6 +37,7 @@ class EmbeddedBucket:
     def __init__(self, bucket: wasi_keyvalue_store.Bucket) -> None:
         self.raw = bucket
         self.list_keys = bucket.list_keys
+        self.exists = bucket.exists
 
     @classmethod
     def open(cls, label: str) -> EmbeddedBucket:
@@ -115,7 +116,7 @@ class Gateway(wit_world.exports.Gateway):
 
 async def _handle(request: Request) -> None:
     response = await CORE.handle(request)
-    exchange.respond(response.status, response.headers)
+    exchange.respond(response.status, response.headers, response.authorized)
     if isinstance(response.body, bytes):
         if request.method != "HEAD":
             _write(response.body)

@@ -159,7 +159,9 @@ async def _handle(request: IncomingRequest, response_out: ResponseOutparam) -> N
         asked = request_of(request.method(), request.path_with_query(), headers, body)
         response = await GATEWAY.handle(asked)
         await _send(Answer(response_out, response), response, asked.method == "HEAD")
-        body.read_on(asked.headers, linger.limits(response.status))
+        # A stranger's body is not read on: it would keep the instance, and the host has not many of them.
+        if response.authorized:
+            body.read_on(asked.headers, linger.CALLERS)
 
 
 async def _send(answer: Answer, response: Response, head: bool) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
+from types import coroutine
 from typing import Any
 
 from kv_batch.bucket import Clock, probe_key
 from kv_batch.errors import StoreError, StoreFailed
-from kv_batch.reachability import ROUND_TIMEOUT, Instance, Reachability
+from kv_batch.reachability import ROUND_TIMEOUT, Reachability
 from kv_batch.translation import store_error
-from kv_batch.waiting import Spawn
+from kv_batch.waiting import Spawn, Task, gathered
 
 STREAM_KEYS = 10_000
 """The maximum number of keys of one read of a stream of keys."""
-
-
-async def _gathered(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
-    await asyncio.gather(*coroutines)
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Asynchronous:
     key_value: Any
     clock: Clock
     spawn: Spawn
-    together: Callable[[Iterable[Coroutine[Any, Any, None]]], Awaitable[object]] = _gathered
+    together: Callable[[Iterable[Coroutine[Any, Any, None]]], Awaitable[object]] = gathered
 
 
 class AsyncStore:
@@ -45,47 +41,41 @@ class AsyncStore:
         reachable: Its reachability.
     """
 
-    def __init__(self, host: Asynchronous, err: type[Exception], instance: Instance, label: str) -> None:
-        self.reachable = Reachability(instance, self._probe)
+    def __init__(self, host: Asynchronous, err: type[Exception], label: str) -> None:
+        self.reachable = Reachability(host.clock, host.spawn, self._probe)
         self._host = host
         self._err = err
         self._label = label
         self._store: Any = None
 
-    async def calls(
-        self, function: str, calls: Sequence[tuple[Any, ...]], *, probed: bool = True
-    ) -> list[Any]:
+    async def calls(self, function: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Makes concurrent calls of one function. Returns their results in order, a StoreError for a failed
         call.
 
         Args:
             function: The name of a method of `spin:key-value/key-value.Store`.
             calls: The arguments of each call, the key first.
-            probed: Whether to probe the store first, if it has not answered lately.
         """
-        if probed:
-            await self.reachable.answers()
-        method = getattr(self._store, function)
         unanswered = StoreFailed(f"the store has not answered for {ROUND_TIMEOUT:.0f} seconds")
         outcomes: list[Any] = [unanswered] * len(calls)
-        done = 0
 
-        async def one(index: int, call: tuple[Any, ...]) -> None:
-            nonlocal done
-            try:
-                outcomes[index] = await method(*call)
-                self.reachable.heard()
-            except self._err as error:
-                outcomes[index] = self._error(error.value, call[0])  # type: ignore[attr-defined]
-            done += 1
+        async def all_of_them(task: Task) -> None:
+            method = getattr(self._store, function)
 
-        async def all_of_them() -> None:
+            async def one(index: int, call: tuple[Any, ...]) -> None:
+                try:
+                    outcomes[index] = await method(*call)
+                    task.progressed_at = self.reachable.heard()
+                except self._err as error:
+                    outcomes[index] = self._error(error.value, call[0])  # type: ignore[attr-defined]
+                    task.progressed_at = self._host.clock.now()
+
             if len(calls) == 1:
                 await one(0, calls[0])
             else:
                 await self._host.together(map(one, range(len(calls)), calls))
 
-        await self.reachable.round(all_of_them, lambda: done)
+        await self.reachable.round(all_of_them)
         return outcomes[:]  # results that arrive later are ignored
 
     async def keys(self) -> list[str]:
@@ -97,36 +87,52 @@ class AsyncStore:
         keys: list[str] = []
         failure: StoreError | None = None
 
-        async def read() -> None:
+        async def read(task: Task) -> None:
             nonlocal failure
             try:
                 reader, ended = await self._store.get_keys()
                 with reader:
                     while not reader.writer_dropped:
                         keys.extend(await reader.read(STREAM_KEYS))
+                        task.progressed_at = self._host.clock.now()
                 if isinstance(result := await ended.read(), self._err):
                     raise result
                 self.reachable.heard()
             except self._err as error:
                 failure = self._error(error.value)  # type: ignore[attr-defined]
 
-        if not await self.reachable.listing(read, lambda: len(keys)):
+        if not await self.reachable.stream(read):
             raise StoreFailed(f"the store has listed no key for {ROUND_TIMEOUT:.0f} seconds")
         if failure is not None:
             raise failure
         return keys
 
-    async def _probe(self) -> None:
+    async def _probe(self) -> bool:
         try:
             if self._store is None:
                 self._store = await self._host.key_value.Store.open(self._label)
-            await self._store.exists(probe_key())
+            return await _ends_at_once(self._store.exists(probe_key()))
         except self._err as error:
             failure = error.value  # type: ignore[attr-defined]
-        else:
-            return
         raise self._error(failure)
 
     def _error(self, value: object, key: str | None = None) -> StoreError:
         self.reachable.failed()
         return store_error(value, key)
+
+
+@coroutine
+def _ends_at_once(call: Coroutine[Any, Any, object]) -> Generator[Any, None, bool]:
+    """Runs a call to its end. Returns whether it did not have to wait.
+
+    Raises:
+        Exception: that of the call.
+    """
+    waits = False
+    try:
+        while True:
+            future = call.send(None)
+            waits = True
+            yield future
+    except StopIteration:
+        return not waits

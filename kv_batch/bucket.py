@@ -6,11 +6,11 @@ misbehave as the backends do.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from random import SystemRandom
-from secrets import token_hex
 from typing import Protocol
 
 MOST_KEYS = 25_600
@@ -29,7 +29,7 @@ def probe_key() -> str:
     Its 128 random bits are drawn by the instance. A constant would be published with the component, and any
     client could store it.
     """
-    return f"kv-batch-probe-{token_hex(16)}"
+    return f"kv-batch-probe-{os.urandom(16).hex()}"
 
 
 LIMIT_EXPIRES = 60.0
@@ -145,6 +145,10 @@ class Bucket(Protocol):
 
     @property
     def clock(self) -> Clock: ...
+
+    async def answers(self) -> None:
+        """Ensures that the store answers a read, now or within the last second."""
+        ...
 
     async def get(self, key: str) -> bytes | None:
         """The value of one key, or None if the store does not hold it."""

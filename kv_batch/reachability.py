@@ -3,46 +3,48 @@
 An asynchronous host has two kinds of calls:
 
 - A *blocking* call (`wasi:keyvalue`) stops the instance, with all its requests, until the store answers. It
-  cannot be cancelled. Spin's Redis client waits minutes for a server that is gone.
+  cannot be cancelled. Spin's Redis client waits minutes for a server that is gone, and its DynamoDB client
+  for as long as the server is silent.
 - A *round* of concurrent asynchronous calls (`spin:key-value@3`). Other requests proceed meanwhile. A round
   can be abandoned: its calls then end in the background.
 
-On Redis, a blocking call during a round can deadlock: Spin's client has a queue of 50 places; a call of the
-round may have been granted the next place, and cannot take it while the instance is stopped
-(docs/decisions/0009). So on a store that is Redis, or may be, a blocking call is made *alone*:
+Spin's SQLite is a *file*: its asynchronous calls block as well, so they end before they return. That shows in
+the probe of a store, and nothing else about it must be known. Calls of a file are made at once, and block.
+Any other store is *remote*. On Redis, a blocking call during a round can deadlock: Spin's client has a queue
+of 50 places; a call of the round may have been granted the next place, and cannot take it while the instance
+is stopped (docs/decisions/0009). So a blocking call of a remote store is made *alone*:
 
-    step of `Reachability.alone`                  others meanwhile                   at most
-    1 the store answers a probe                   -                                  PROBE_TIMEOUT
-    2 its door closes: its own rounds end         new rounds of this store wait      ROUND_TIMEOUT
-    3 it has answered within                      as before                          PROBE_TIMEOUT
+    step of `Reachability.alone`              others meanwhile               at most
+    1 the store answers a probe               -                              PROBE_TIMEOUT
+    2 its turn among the blocking calls       -                              QUEUE_TIMEOUT
+    3 its own rounds end; if not: it is busy  new rounds of this store wait  DRAIN_TIMEOUT
+    4 it has answered within                  as before                      PROBE_TIMEOUT
       BLOCKING_PROBE_TTL, or is probed
-    4 the instance's door closes: the rounds of   new rounds of all stores wait, and OTHERS_TIMEOUT
-      other stores end, or are left behind        blocking calls that must be alone
-    5 the call is made                            the instance stands still          the store's time
+    5 the call is made                        the instance stands still      the store's time
 
-A store that reads in batches is not Redis: SQLite is a file, and Spin's clients of DynamoDB and Cosmos DB
-have timeouts of their own. Its blocking calls are made at once, without a probe.
+All steps before the call together take at most QUEUE_TIMEOUT. Rounds that make progress may last longer than
+DRAIN_TIMEOUT, on a slow network: then the call is retried as any call to a busy store (`kv_batch.retry`), and
+small rounds proceed between two attempts.
 
     a store is    since                          what is done before a round or an `alone` call
     unheard       the start, or a failed call    probe
     heard         it answered anything           nothing for PROBE_TTL, then probe
     being probed  the first request that probes  wait for the answer of that probe: there is one at a time
     unreachable   PROBE_TIMEOUT without answer   the probe goes on; requests wait for it as long
-    listed        its keys are read as a stream  wait for the stream, which begins alone (SQLite's lock)
-
-A store waits at most OTHERS_TIMEOUT for each blocking call of another store that must be alone, and such a
-call waits at most as long for the rounds of all other stores together. A store whose rounds did not end in
-that time is left behind: it is not waited for again until they have ended.
+    closed        step 3; or the keys of a file  wait until it is open
+                  are read as a stream, which
+                  holds its lock
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from kv_batch.bucket import Clock
 from kv_batch.errors import StoreBusy, StoreError, StoreFailed, StoreUnreachable
-from kv_batch.waiting import QUEUE_TIMEOUT, Door, Spawn, Waiter, Waker
+from kv_batch.waiting import Spawn, Task, until
 
 PROBE_TTL = 1.0
 """Seconds after an answer for which a store counts as reachable."""
@@ -57,213 +59,201 @@ ROUND_TIMEOUT = 30.0
 """Seconds without progress after which a round is abandoned, and the reading of a stream of keys. At 100 KB/s
 a value of 3 MB takes that long."""
 
-OTHERS_TIMEOUT = 1.0
-"""Seconds that a blocking call waits for the rounds of other stores: two round trips of 200 ms, and a
-reserve."""
+DRAIN_TIMEOUT = 1.0
+"""Seconds that a blocking call keeps new rounds waiting until those in progress have ended: two round trips
+of 200 ms, and a reserve."""
 
-
-class Instance:
-    """The calls in progress in one instance of the component, over all its stores.
-
-    Attributes:
-        stores: The stores with rounds in progress.
-    """
-
-    def __init__(self, clock: Clock, spawn: Spawn) -> None:
-        """An instance of a host.
-
-        Args:
-            clock: The clock of the host.
-            spawn: Runs a coroutine concurrently with the request, and beyond its end.
-        """
-        self.waiting = Waiter(clock)
-        self.spawn = spawn
-        self.door = Door(self.waiting)
-        self.stores: set[Reachability] = set()
+QUEUE_TIMEOUT = 30.0
+"""Seconds that a call waits for the calls of other requests before it fails with StoreBusy."""
 
 
 class Reachability:
     """The reachability of one store, and its rounds in progress.
 
     Attributes:
+        is_file: Whether the last probe ended before it returned.
+        is_closed: Whether no call may begin now, except the one that has closed it.
         rounds: The number of rounds and probes in progress, abandoned ones included.
-        heard_at: When the store last answered a call; `-inf` if the last call failed, or none was made.
-        is_listed: Whether a stream of the keys of the store is being read.
+        heard_at: When a remote store last answered a call; `-inf` if the last call failed, or none was made.
     """
 
-    def __init__(self, instance: Instance, probe: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, clock: Clock, spawn: Spawn, probe: Callable[[], Awaitable[bool]]) -> None:
         """A store of an instance.
 
         Args:
-            instance: The instance.
-            probe: Makes one cheap asynchronous call. Raises the StoreError of that call.
+            clock: The clock of the host.
+            spawn: Runs a coroutine concurrently with the request, and beyond its end.
+            probe: Makes one cheap asynchronous call. Returns whether it ended before it returned. Raises the
+                StoreError of that call.
         """
+        self.is_file = False
+        self.is_closed = False
         self.rounds = 0
-        self._instance = instance
-        self._waiting = instance.waiting
-        self._probe = probe
-        self._door = Door(self._waiting)
         self.heard_at = float("-inf")
+        self._clock = clock
+        self._spawn = spawn
+        self._probe = probe
         self._probing = False
+        self._asked_at = 0.0  # when the last probe began
         self._refusal: StoreError | None = None
-        self._left_behind = False
-        self.is_listed = False
+        self._passing = 0  # rounds that wait until the store is open
+        self._queue: deque[object] = deque()  # blocking calls that wait for their turn
 
-    def heard(self) -> None:
-        """Records that the store answered a call."""
-        self.heard_at = self._waiting.clock.now()
+    def heard(self) -> float:
+        """Records that the store answered a call. Returns the time."""
+        self.heard_at = self._clock.now()
+        return self.heard_at
 
     def failed(self) -> None:
         """Records that a call failed: the store is probed before the next one."""
         self.heard_at = float("-inf")
 
-    async def answers(self, within: float = PROBE_TTL) -> None:
-        """Ensures that the store is reachable: it has answered within so many seconds, or answers a probe
-        now.
+    async def answers(self, deadline: float | None = None) -> None:
+        """Ensures that the store is reachable: it has answered within PROBE_TTL, or answers a probe now.
+
+        Args:
+            deadline: The time until which to wait; None for QUEUE_TIMEOUT from now.
 
         Raises:
             StoreUnreachable: the probe was not answered within PROBE_TIMEOUT.
+            StoreBusy: the store was closed until the deadline.
             StoreError: the probe failed with this error.
         """
-        await self._enter()
-        await self._answers(within)
+        deadline = self._deadline(deadline)
+        await self.enter(deadline)
+        await self._answers(PROBE_TTL, deadline)
 
-    async def _answers(self, within: float) -> None:
+    async def _answers(self, within: float, deadline: float) -> None:
         # An answer counts when it is noticed, however old it is by then.
+        now = self._clock.now()
         if self._probing:
-            answered = await self._waiting.until(lambda: not self._probing, PROBE_TIMEOUT)
-        elif self._waiting.clock.now() - self.heard_at <= within:
+
+            def end() -> float:
+                return min(deadline, max(now, self._asked_at) + PROBE_TIMEOUT)
+
+            answered = await until(self._clock, lambda: not self._probing, end)
+        elif now - self.heard_at <= within:
             return
         else:
             self._probing = True
-            answered = await self._begin(self._ask).woken(lambda: 0, PROBE_TIMEOUT)
+            answered = await self._begin(self._ask).ended(min(deadline - now, PROBE_TIMEOUT))
+        if not answered and self._clock.now() >= deadline:
+            raise _busy()
         if not answered:
             raise StoreUnreachable(f"the store has not answered for {PROBE_TIMEOUT:.0f} seconds")
         if self._refusal is not None:
             raise self._refusal
 
-    async def _ask(self) -> None:
+    async def _ask(self, task: Task) -> None:
+        self._asked_at = task.progressed_at
         self._refusal = None
         try:
-            await self._probe()
+            self.is_file = await self._probe()
             self.heard()
         except StoreError as error:
             self._refusal = not_made(error)
         finally:
             self._probing = False
 
-    def _ended(self) -> None:
-        self.rounds -= 1
-        if not self.rounds:
-            self._left_behind = False
-            self._instance.stores.discard(self)
-
-    async def _enter(self) -> None:
-        """Waits until a round may begin. The caller must begin it before it awaits anything else.
+    async def enter(self, deadline: float | None = None) -> None:
+        """Waits until a call may begin. The caller must begin it before it awaits anything else.
 
         Raises:
-            StoreBusy: it had to wait for QUEUE_TIMEOUT.
+            StoreBusy: the store was closed until the deadline.
         """
-        while self.is_listed or self._door.is_closed or self._instance.door.is_closed:
-            await self.not_listed()
-            await self._door.through()
-            await self._instance.door.through()
+        if not self.is_closed:
+            return
+        end = self._deadline(deadline)
+        self._passing += 1
+        try:
+            if not await until(self._clock, lambda: not self.is_closed, lambda: end):
+                raise _busy()
+        finally:
+            self._passing -= 1
 
-    async def not_listed(self) -> None:
-        """Waits until no stream of the keys of the store is being read.
+    def _deadline(self, deadline: float | None) -> float:
+        return self._clock.now() + QUEUE_TIMEOUT if deadline is None else deadline
 
-        Raises:
-            StoreBusy: it had to wait for QUEUE_TIMEOUT.
-        """
-        if self.is_listed and not await self._waiting.until(lambda: not self.is_listed, QUEUE_TIMEOUT):
-            raise StoreBusy("the keys of the store are being listed")
-
-    async def round(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
+    async def round(self, calls: Callable[[Task], Awaitable[None]]) -> bool:
         """Makes concurrent asynchronous calls. Returns whether they have ended.
 
         Calls without progress for ROUND_TIMEOUT are abandoned: they end in the background.
 
         Args:
-            calls: Makes the calls, and keeps their results.
-            progress: Returns a number that changes with the progress of the calls.
+            calls: Makes the calls, keeps their results, and tells the task of its progress.
 
         Raises:
-            StoreUnreachable, StoreBusy: no call was made.
+            StoreError: as `answers`. No call was made.
         """
-        await self._enter()
-        return await self._ended_by(self._begin(calls), progress)
+        deadline = self._deadline(None)
+        await self.answers(deadline)
+        await self.enter(deadline)
+        return await self._ended(self._begin(calls))
 
-    async def listing(self, calls: Callable[[], Awaitable[None]], progress: Callable[[], int]) -> bool:
-        """As `round`, for reading the keys of the store as a stream.
+    async def stream(self, calls: Callable[[Task], Awaitable[None]]) -> bool:
+        """As `round`, for reading the keys of the store as a stream, which holds the lock of a file."""
+        if not self.is_file:
+            return await self.round(calls)
+        await self.enter()
+        self.is_closed = True
 
-        The stream begins alone: on SQLite it holds the lock, also against calls that began before it.
-
-        Raises:
-            StoreError: as `alone`.
-        """
-
-        async def read() -> None:
+        async def alone(task: Task) -> None:
             try:
-                await calls()
+                await calls(task)
             finally:
-                self.is_listed = False
+                self.is_closed = False
 
-        async with self.alone():
-            self.is_listed = True
-            waker = self._begin(read)
-        return await self._ended_by(waker, progress)
+        return await self._ended(self._begin(alone))
 
-    def _begin(self, calls: Callable[[], Awaitable[None]]) -> Waker:
-        waker = Waker(self._waiting.clock, self._instance.spawn)
+    def _begin(self, calls: Callable[[Task], Awaitable[None]]) -> Task:
         self.rounds += 1
-        self._instance.stores.add(self)
 
-        async def run() -> None:
+        async def run(task: Task) -> None:
             try:
-                await calls()
-            except Exception as error:  # noqa: BLE001 - raised below: what left a spawned task would be a trap
-                waker.error = error
+                await calls(task)
             finally:
-                self._ended()
-                waker.wake()
+                self.rounds -= 1
 
-        self._instance.spawn(run())
-        return waker
+        return Task(self._clock, self._spawn, run)
 
-    async def _ended_by(self, waker: Waker, progress: Callable[[], int]) -> bool:
-        ended = await waker.woken(progress, ROUND_TIMEOUT)
+    async def _ended(self, task: Task) -> bool:
+        ended = await task.ended(ROUND_TIMEOUT)
         if not ended:
             self.failed()
         return ended
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """A context for one blocking call, which must be made at once: see the table of this module.
+        """A context for one blocking call of a remote store, which must be made at once (see the table at the
+        top). The calls are made in order of arrival, each after the rounds that waited for the one before.
 
         Raises:
             StoreUnreachable: the store did not answer.
             StoreBusy: it had to wait for other requests for too long.
             StoreError: the probe failed with this error.
         """
-        await self.answers()
-        async with self._door.closed():
-            await self.not_listed()
-            if not await self._waiting.until(lambda: not self.rounds, ROUND_TIMEOUT):
-                raise StoreUnreachable(
-                    f"earlier calls have not been answered for {ROUND_TIMEOUT:.0f} seconds"
-                )
-            await self._answers(BLOCKING_PROBE_TTL)
-            async with self._instance.door.closed():
-                await self._others_end()
-                yield
-
-    async def _others_end(self) -> None:
-        def under_way() -> list[Reachability]:
-            return [each for each in self._instance.stores if each is not self and not each._left_behind]  # noqa: SLF001
-
-        if not await self._waiting.until(lambda: not under_way(), OTHERS_TIMEOUT):
-            for store in under_way():
-                store._left_behind = True  # noqa: SLF001 - one class, one table of states
+        deadline = self._deadline(None)
+        await self.answers(deadline)
+        place = object()
+        self._queue.append(place)
+        try:
+            if not await until(
+                self._clock,
+                lambda: self._queue[0] is place and not self.is_closed and not self._passing,
+                lambda: deadline,
+            ):
+                raise _busy()
+            self.is_closed = True
+        finally:
+            self._queue.remove(place)
+        try:
+            end = self._clock.now() + DRAIN_TIMEOUT
+            if not await until(self._clock, lambda: not self.rounds, lambda: end):
+                raise StoreBusy("earlier calls of the store have not ended")
+            await self._answers(BLOCKING_PROBE_TTL, deadline)
+            yield
+        finally:
+            self.is_closed = False
 
 
 def not_made(error: StoreError) -> StoreError:
@@ -271,3 +261,7 @@ def not_made(error: StoreError) -> StoreError:
     if isinstance(error, StoreFailed):
         return StoreUnreachable(error.reason)
     return StoreBusy(error.reason) if isinstance(error, StoreBusy) else error
+
+
+def _busy() -> StoreBusy:
+    return StoreBusy(f"calls of other requests took more than {QUEUE_TIMEOUT:.0f} seconds")

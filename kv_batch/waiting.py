@@ -1,169 +1,132 @@
 """Waiting: for the calls of other requests of the instance, and for tasks of one's own.
 
-One request cannot wake another under componentize-py, so a request that waits for another one polls. A
-request is woken at once by a task that it has spawned itself (`Waker`).
+One request cannot wake another under componentize-py, so a request that waits for another one polls
+(`until`). A request is woken at once by a task that it has spawned itself (`Task`). No other module waits for
+anything but a host call or a clock.
+
+Both count real time, also the time for which a blocking call stopped the instance. What happened in that time
+has not been noticed yet, so both look once more after the deadline before they give up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeAlias
 
 from kv_batch.bucket import Clock
-from kv_batch.errors import StoreBusy
 
 Spawn: TypeAlias = Callable[[Coroutine[Any, Any, None]], None]
 """Runs a coroutine concurrently with the request, and beyond its end."""
 
-QUEUE_TIMEOUT = 30.0
-"""Seconds that a request waits for the calls of other requests before it fails with StoreBusy."""
-
-MIN_POLL_INTERVAL = 0.001
 MAX_POLL_INTERVAL = 0.01
-"""Bounds of the interval between two polls, in seconds: a sixteenth of the time waited so far."""
+"""The longest interval between two polls, in seconds."""
+
+MAX_TICK = 0.25
+"""The longest interval between two looks at the deadline of a task, in seconds."""
 
 
-def _waited(passed: float, asked: float) -> float:
-    """The seconds that count against a timeout after a wait of `asked` seconds took `passed`.
-
-    Time for which a blocking call stopped the instance does not count: an answer that arrived then has not
-    been noticed yet.
-    """
-    return min(passed, asked + MAX_POLL_INTERVAL)
+async def until(clock: Clock, condition: Callable[[], bool], deadline: Callable[[], float]) -> bool:
+    """Polls until a condition holds, at intervals of a sixteenth of the time waited so far. Returns whether
+    it did before the deadline, a time of the clock, which may move."""
+    return await _looked(clock, condition, deadline, clock.wait, 0.001, 16, MAX_POLL_INTERVAL)
 
 
-class Waiter:
-    """Waits for conditions by polling, on the clock of a host."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-
-    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Waits until a condition holds. Returns whether it did within so many seconds."""
-        waited = 0.0
-        while not condition():
-            if waited >= seconds:
-                return False
-            look, start = min(max(MIN_POLL_INTERVAL, waited / 16), MAX_POLL_INTERVAL), self.clock.now()
-            await self.clock.wait(look)
-            waited += _waited(self.clock.now() - start, look)
-        return True
+async def gathered(coroutines: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Runs coroutines concurrently, to their end."""
+    await asyncio.gather(*coroutines)
 
 
-class Door:
-    """A fair gate: rounds of asynchronous calls pass unless a blocking call holds it closed.
-
-    It closes for one call at a time, in order of arrival, and not before every round that waited for it has
-    passed. So neither side starves.
+class Task:
+    """A task that a request has spawned, and may leave behind.
 
     Attributes:
-        is_closed: Whether a blocking call holds it closed.
+        progressed_at: When the task began, or last made progress.
     """
 
-    def __init__(self, waiting: Waiter) -> None:
-        self._waiting = waiting
-        self.is_closed = False
-        self._passing = 0
-        self._queue: deque[object] = deque()
-
-    async def through(self) -> None:
-        """Waits until the door is open.
-
-        Raises:
-            StoreBusy: it was closed for QUEUE_TIMEOUT.
-        """
-        if not self.is_closed:
-            return
-        self._passing += 1
-        try:
-            if not await self._waiting.until(lambda: not self.is_closed, QUEUE_TIMEOUT):
-                raise _busy()
-        finally:
-            self._passing -= 1
-
-    @asynccontextmanager
-    async def closed(self) -> AsyncIterator[None]:
-        """Closes the door for the duration of the context.
-
-        Raises:
-            StoreBusy: other requests held it for QUEUE_TIMEOUT.
-        """
-        place = object()
-        self._queue.append(place)
-        try:
-            if not await self._waiting.until(
-                lambda: self._queue[0] is place and not self.is_closed and not self._passing, QUEUE_TIMEOUT
-            ):
-                raise _busy()
-            self.is_closed = True
-        finally:
-            self._queue.remove(place)
-        try:
-            yield
-        finally:
-            self.is_closed = False
-
-
-class Waker:
-    """Wakes a request from a task that the same request has spawned.
-
-    Attributes:
-        error: The exception of the task, raised again in the request.
-    """
-
-    def __init__(self, clock: Clock, spawn: Spawn) -> None:
-        """A waker for one task.
+    def __init__(self, clock: Clock, spawn: Spawn, work: Callable[[Task], Awaitable[None]]) -> None:
+        """Begins the task.
 
         Args:
             clock: The clock of the host.
             spawn: Runs a coroutine concurrently with the request.
+            work: Is passed the task, and does what is to be done.
         """
-        self.error: Exception | None = None
+        self.progressed_at = clock.now()
+        self._error: Exception | None = None
+        self._done = False
         self._clock = clock
         self._spawn = spawn
-        self._done = False
-        self._future: Any = None
+        self._future: asyncio.Future[None] | None = None
+        spawn(self._run(work))
 
-    def wake(self) -> None:
-        """Records that the task is done, and wakes the request."""
-        self._done = True
-        self._ring()
+    async def ended(self, seconds: float) -> bool:
+        """Waits for the end of the task. Returns False if it makes no progress for so many seconds.
 
-    async def woken(self, progress: Callable[[], int], seconds: float) -> bool:
-        """Waits for the task. Returns False if it makes no progress for so many seconds.
-
-        The request is woken at once. Timers cannot be cancelled under componentize-py, so each is short: half
-        of the time taken so far, between 2 and 250 ms.
+        Raises:
+            Exception: that of the task.
         """
-        clock = self._clock
-        taken = quiet = 0.0
-        seen = progress()
-        while not self._done:
-            if (reached := progress()) != seen:
-                seen, quiet = reached, 0.0
-            if quiet >= seconds:
-                return False
-            tick, start = max(0.002, min(taken / 2, 0.25, seconds - quiet)), clock.now()
-            self._future = asyncio.get_running_loop().create_future()
-            self._spawn(self._tick(tick))
-            await self._future
-            passed = _waited(clock.now() - start, tick)
-            taken, quiet = taken + passed, quiet + passed
-        if self.error is not None:
-            raise self.error
+
+        def deadline() -> float:
+            return self.progressed_at + seconds
+
+        # Timers cannot be cancelled under componentize-py, so each is short.
+        if not await _looked(self._clock, lambda: self._done, deadline, self._sleep, 0.002, 2, MAX_TICK):
+            return False
+        if self._error is not None:
+            raise self._error
         return True
+
+    async def _run(self, work: Callable[[Task], Awaitable[None]]) -> None:
+        self.progressed_at = self._clock.now()  # a blocking call may have come before
+        try:
+            await work(self)
+        except Exception as error:  # noqa: BLE001 - raised in `ended`: what left a spawned task would be a trap
+            self._error = error
+        self._done = True
+        self._wake()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Waits for so many seconds, or for the end of the task."""
+        self._future = asyncio.get_running_loop().create_future()
+        self._spawn(self._tick(seconds))
+        await self._future
 
     async def _tick(self, seconds: float) -> None:
         await self._clock.wait(seconds)
-        self._ring()
+        self._wake()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
 
-def _busy() -> StoreBusy:
-    return StoreBusy(f"calls of other requests took more than {QUEUE_TIMEOUT:.0f} seconds")
+async def _looked(
+    clock: Clock,
+    condition: Callable[[], bool],
+    deadline: Callable[[], float],
+    wait: Callable[[float], Awaitable[None]],
+    least: float,
+    share: int,
+    most: float,
+) -> bool:
+    """Looks until a condition holds, or the deadline has passed twice.
+
+    Args:
+        clock: The clock of the host.
+        condition: The condition.
+        deadline: Returns the deadline, which may move.
+        wait: Waits between two looks, for at most so many seconds.
+        least, most: The bounds of the interval between two looks, in seconds.
+        share: The part of the time waited so far that is the interval in between.
+    """
+    start = clock.now()
+    passed = False
+    while not condition():
+        now = clock.now()
+        left = deadline() - now
+        if passed and left <= 0:
+            return False
+        passed = left <= 0
+        await wait(max(least, min((now - start) / share, most, left)))
+    return True

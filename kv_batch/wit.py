@@ -3,21 +3,19 @@
 It imports no bindings. The generated modules are passed in (`Wit`), so it works with any names of bindings,
 and natively over fakes. `kv_batch.reachability` decides when a call may be made.
 
-The host call of each operation depends on what the store has shown (`Learned.batch_reads`):
+The host call of each operation depends on what the store is (`Reachability.is_file`), and on whether it
+reads in batches (`Learned.batch_reads`):
 
-    batch reads  the store is                 one key       many keys read     pairs written, keys deleted
-    unknown      any                          asynchronous  alone, in a batch  alone, in a batch
-    work         SQLite, DynamoDB, Cosmos DB  blocking (*)  in a batch         in a batch
-    do not work  Redis                        asynchronous  side by side       side by side; above
-                                                                               MAX_CONCURRENT_WRITES
-                                                                               alone, in a batch
+    the store is                    one key       many keys read     pairs written, keys deleted
+    a file: SQLite                  blocking      in a batch         in a batch
+    remote, batch reads work:       asynchronous  alone, in a batch  alone, in a batch
+    DynamoDB, Cosmos DB
+    remote, and nothing is known    asynchronous  alone, in a batch  side by side; above
+                                                                     MAX_CONCURRENT_WRITES alone, in a batch
+    remote, batch reads do not      asynchronous  side by side       as above
+    work: Redis
 
-(*) Blocking is fastest for a file. A remote store would stop the instance for a round trip each time: after
-SLOW_READS in a row that took longer than NEAR, reads are asynchronous for FAR_SECONDS.
-
-Whether batch reads work is learned before the first call that is made alone, and after LEARNING_READS single
-keys that took no longer than NEAR, once no call is in progress: a blocking read of a file takes half of the
-time of an asynchronous one.
+A call of a remote store is blocking only where it is made alone (`kv_batch.reachability`).
 
 On a host that is not asynchronous, every call blocks, and single keys are read one by one.
 
@@ -36,7 +34,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any
 
 from kv_batch.asynchronous import Asynchronous, AsyncStore
@@ -49,20 +46,11 @@ from kv_batch.errors import (
     StoreFailed,
     StoreUnreachable,
 )
-from kv_batch.reachability import Instance, not_made
+from kv_batch.reachability import not_made
 from kv_batch.translation import NO_BATCH_READS, store_error
 
 MAX_CONCURRENT_WRITES = 128
 """The maximum number of single keys that are written concurrently, on an asynchronous host."""
-
-NEAR = 0.005
-"""Seconds that a blocking read of one key may take on a store that is near."""
-
-SLOW_READS = 3
-FAR_SECONDS = 60.0
-
-LEARNING_READS = 4
-"""The number of single keys read from a near store after which it is learned whether it reads in batches."""
 
 
 async def _sleep(seconds: float) -> None:
@@ -88,7 +76,6 @@ class Wit:
         self.err = err
         self.asynchronous = asynchronous
         self.clock = asynchronous.clock if asynchronous else Clock(time.monotonic, _sleep)
-        self.instance = Instance(asynchronous.clock, asynchronous.spawn) if asynchronous else None
         self.opening: dict[str, WitBucket] = {}  # by label, those that have not answered yet
 
 
@@ -122,13 +109,13 @@ class WitBucket:
         self._wit = wit
         self._label = label
         self._bucket: Any = None
-        self._slow_reads = 0
-        self._far_until = float("-inf")
-        self._unlearned_reads = 0
-        self._async: AsyncStore | None = None
-        if wit.asynchronous is not None and wit.instance is not None:
-            self._async = AsyncStore(wit.asynchronous, wit.err, wit.instance, label)
-        self._reachable = self._async.reachable if self._async else None
+        self._async = AsyncStore(wit.asynchronous, wit.err, label) if wit.asynchronous else None
+
+    async def answers(self) -> None:
+        if self._async is not None:
+            await self._async.reachable.answers()
+        else:
+            self._call(lambda bucket: bucket.exists(probe_key()))
 
     async def open(self) -> None:
         """Opens the store, unless it is open.
@@ -136,69 +123,45 @@ class WitBucket:
         Raises:
             StoreNotGranted, NoSuchStore, StoreUnreachable, StoreFailed: as the host says.
         """
-        if self._reachable is not None:
-            await self._reachable.answers()
+        if self._async is not None:
+            await self.answers()
         else:
             self._call(lambda _: None)
 
     async def get(self, key: str) -> bytes | None:
-        if self._reachable is None:
-            value: bytes | None = self._call(lambda bucket: bucket.get(key), key)
-            return value
-        began = self.clock.now()
-        batches = self.learned.batch_reads.known(began)
-        if batches is not True or began < self._far_until:
-            value = (await self.get_each([key]))[0]
-            if batches is None and self._reachable.heard_at - began <= NEAR:
-                await self._learn_after_reads()
-            return value
-        if self._reachable.is_listed:
-            await self._reachable.not_listed()
-            began = self.clock.now()
-        value = self._call(lambda bucket: bucket.get(key), key)
-        now = self._reachable.heard_at  # just now, by `_call`
-        self._slow_reads = self._slow_reads + 1 if now - began > NEAR else 0
-        if self._slow_reads == SLOW_READS:
-            self._slow_reads, self._far_until = 0, now + FAR_SECONDS
+        if (store := self._remote()) is not None:
+            return _values(await store.calls("get", [(key,)]))[0]
+        value: bytes | None = await self._blocking(lambda bucket: bucket.get(key), key)
         return value
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
-        if self._async is None:
-            return [await self.get(key) for key in keys]
-        # A store that reads in batches gives up by itself, so it is not probed.
-        outcomes = await self._async.calls("get", [(key,) for key in keys], probed=not self._batches())
-        values: list[bytes | None] = []
-        for outcome in outcomes:
-            if isinstance(outcome, StoreError):
-                # Of several errors, one of a single key says more than one of the whole store.
-                raise next((each for each in outcomes if isinstance(each, StoreFailed)), outcome)
-            values.append(outcome)
-        return values
+        if (store := self._remote()) is not None:
+            return _values(await store.calls("get", [(key,) for key in keys]))
+        return [await self.get(key) for key in keys]
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        def call(bucket: Any) -> Any:
-            if self._batches() is False:  # that may just have been learned
-                raise StoreFailed("the store reads no batches")
-            return self._wit.batch.get_many(bucket, keys)
-
         try:
-            pairs: list[tuple[str, bytes | None]] = await self._blocking(call)
+            pairs: list[tuple[str, bytes | None]] = await self._blocking(
+                lambda bucket: self._wit.batch.get_many(bucket, keys)
+            )
         except StoreError as error:
-            self._learn_from(error)
+            # Only these words say something of the store. Another error may be transient.
+            if NO_BATCH_READS.search(error.reason):
+                self.learned.batch_reads.never(self.clock.now())
             raise
         return pairs
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
         if (store := self._few(len(pairs))) is not None:
             await _write_each(store, "set", pairs)
-            return
-        await self._blocking(lambda bucket: self._wit.batch.set_many(bucket, pairs))
+        else:
+            await self._blocking(lambda bucket: self._wit.batch.set_many(bucket, pairs))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
         if (store := self._few(len(keys))) is not None:
             await _write_each(store, "delete", [(key,) for key in keys])
-            return
-        await self._blocking(lambda bucket: self._wit.batch.delete_many(bucket, keys))
+        else:
+            await self._blocking(lambda bucket: self._wit.batch.delete_many(bucket, keys))
 
     async def list_keys(self) -> list[str]:
         def call(bucket: Any) -> list[str]:
@@ -221,83 +184,62 @@ class WitBucket:
                 raise
         return await self._async.keys()
 
-    def _batches(self) -> bool | None:
-        return self.learned.batch_reads.known(self.clock.now())
+    def _remote(self) -> AsyncStore | None:
+        """The store for asynchronous calls, if it is remote."""
+        store = self._async
+        return store if store is not None and not store.reachable.is_file else None
 
     def _few(self, count: int) -> AsyncStore | None:
-        """The store for concurrent writes of single keys, if that is better for so few: on Redis.
+        """The store for concurrent writes of single keys, if that is better for so few: unless batches work.
 
-        One call for all of them would be a single command, but it blocks the instance. If the connection is
-        lost in that moment, Spin's client holds the call, and with it every request of the instance, for one
-        or two minutes.
+        On Redis one call for all of them would be a single command, but it blocks the instance. If the
+        connection is lost in that moment, Spin's client holds the call, and with it every request of the
+        instance, for one or two minutes.
         """
-        few = count <= MAX_CONCURRENT_WRITES and self._batches() is False
-        return self._async if few else None
+        if count > MAX_CONCURRENT_WRITES or self.learned.batch_reads.known(self.clock.now()):
+            return None
+        return self._remote()
 
     async def _blocking(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
         """The result of one call that blocks the instance. It is passed the bucket of the host."""
-        if self._reachable is None:
+        if self._async is None:
             return self._call(call, key)
-        if self._batches():
-            await self._reachable.not_listed()
+        reachable = self._async.reachable
+        if reachable.is_file:
+            if reachable.is_closed:
+                await reachable.enter()
             return self._call(call, key)
-        async with self._reachable.alone():
-            self._call(self._learn)
-            return self._call(call, key)
+        async with reachable.alone():
+            try:
+                result = self._call(call, key)
+            except StoreError:
+                reachable.failed()
+                raise
+            reachable.heard()
+            return result
 
     def _call(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
-        bucket = self._opened() if self._bucket is None else self._bucket
         try:
-            result = call(bucket)
+            if self._bucket is None:
+                self._bucket = self._wit.store.open(self._label)
+            return call(self._bucket)
         except self._wit.err as error:
             # Raised below, outside the except: `Err` is a frozen dataclass, which must not be chained to.
             failure = error.value  # type: ignore[attr-defined]
-        else:
-            if self._reachable is not None:
-                self._reachable.heard()
-            return result
-        raise self._error(failure, key)
+        refusal = store_error(failure, key)
+        raise refusal if self._bucket is not None or self._async is None else not_made(refusal)
 
-    def _error(self, value: object, key: str | None = None) -> StoreError:
-        if self._reachable is not None:
-            self._reachable.failed()
-        return store_error(value, key)
 
-    def _opened(self) -> Any:
-        try:
-            self._bucket = self._wit.store.open(self._label)
-        except self._wit.err as error:
-            failure = error.value  # type: ignore[attr-defined]
-        else:
-            return self._bucket
-        refusal = self._error(failure)
-        raise refusal if self._reachable is None else not_made(refusal)
+def _values(outcomes: Sequence[Any]) -> list[bytes | None]:
+    """The values of calls that all worked.
 
-    def _learn(self, bucket: Any) -> None:
-        """Learns whether the store reads in batches, which decides the calls that are made."""
-        reads = self.learned.batch_reads
-        if reads.work is not None:
-            return
-        try:
-            self._wit.batch.get_many(bucket, [probe_key(), f"{probe_key()}-2"])
-        except self._wit.err as error:
-            self._learn_from(store_error(error.value))  # type: ignore[attr-defined]
-        else:
-            reads.work = True
-
-    async def _learn_after_reads(self) -> None:
-        """Learns whether the store reads in batches, once this was called LEARNING_READS times."""
-        self._unlearned_reads += 1
-        if self._unlearned_reads < LEARNING_READS or self._wit.instance is None or self._wit.instance.stores:
-            return
-        self._unlearned_reads = 0
-        with suppress(StoreError):  # the key was read; the next call will say what is wrong
-            await self._blocking(lambda _: None)
-
-    def _learn_from(self, error: StoreError) -> None:
-        """Learns from the error of a batch read. Only one says something: others may be transient."""
-        if NO_BATCH_READS.search(error.reason):
-            self.learned.batch_reads.never(self.clock.now())
+    Raises:
+        StoreError: of several errors, one of a single key, which says more than one of the whole store.
+    """
+    failures = [outcome for outcome in outcomes if isinstance(outcome, StoreError)]
+    if failures:
+        raise next((each for each in failures if isinstance(each, StoreFailed)), failures[0])
+    return list(outcomes)
 
 
 async def _write_each(store: AsyncStore, function: str, calls: Sequence[tuple[Any, ...]]) -> None:

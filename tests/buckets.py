@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from kv_batch.bucket import Clock, Learned
+from kv_batch.bucket import Clock, Learned, probe_key
 from kv_batch.errors import ResultTooLarge, StoreFailed
 from tests.clock import VirtualTime
 
@@ -51,6 +51,9 @@ class Sqlite:
         Raises:
             StoreFailed: this backend refuses the key.
         """
+
+    async def answers(self) -> None:
+        self.note("exists", [probe_key()])
 
     async def get(self, key: str) -> bytes | None:
         self.note("get", [key])

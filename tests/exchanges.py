@@ -24,7 +24,7 @@ class Exchange:
             raise chunk
         return chunk
 
-    def respond(self, status: int, headers: list[tuple[str, str]]) -> None:
+    def respond(self, status: int, headers: list[tuple[str, str]], authorized: bool) -> None:
         assert all(name == name.lower() for name, _ in headers)
         self.status, self.headers = status, dict(headers)
 

@@ -18,7 +18,7 @@ class Gateway(wit_world.exports.Gateway):
     def handle(self, method: str, target: str, headers: list[tuple[str, str]]) -> None:
         async def answer() -> None:
             content = await lookup(await open_bucket(WIT, "default"), target)
-            exchange.respond(200, [("content-type", "application/json")])
+            exchange.respond(200, [("content-type", "application/json")], True)
             exchange.write(content.decode("latin-1"))
 
         try:

@@ -224,6 +224,10 @@ class FaultyBucket:
     def clock(self) -> Clock:
         return self.time.clock
 
+    async def answers(self) -> None:
+        with _translated():
+            self._store.get(probe_key())
+
     async def get(self, key: str) -> bytes | None:
         with _translated(key):
             return self._store.get(key)

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Bucket
-from kv_batch.reachability import BLOCKING_PROBE_TTL, OTHERS_TIMEOUT
+from kv_batch.reachability import BLOCKING_PROBE_TTL
 from kv_batch.wit import Wit, open_bucket
 from tests.simulated.loop import Loop
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
@@ -124,7 +124,7 @@ class Engine:
         calls: (operation, name, number of keys, time) of each call.
     """
 
-    def __init__(self, label: str, nature: Nature, loop: Loop, random: Random, has_others: bool) -> None:
+    def __init__(self, label: str, nature: Nature, loop: Loop, random: Random) -> None:
         self.label = label
         self.nature = nature
         self.data: dict[str, bytes] = {}
@@ -137,7 +137,6 @@ class Engine:
         self.calls: list[tuple[int, str, int, float]] = []
         self._loop = loop
         self._random = random
-        self._has_others = has_others
         self._in_flight = 0
         self._streaming = 0
 
@@ -199,9 +198,9 @@ class Engine:
             Err: the error of the host.
         """
         loop, now = self._loop, self._loop.now
-        if self.nature.kind == "Redis":
-            if self._in_flight:
-                self._hazard(f"{name} blocks the instance with {self._in_flight} calls in flight")
+        if self.nature.kind == "Redis" and self._in_flight:
+            self._hazard(f"{name} blocks the instance with {self._in_flight} calls in flight")
+        if self.nature.kind != "SQLite":
             self._on_a_lost_store(name, now)
         self._on_a_locked_file(name)
         end, error = self._plan(now)
@@ -224,8 +223,7 @@ class Engine:
                     if end > fault.start and start < now
                 )
                 gone = now - fault.start - still
-                others = OTHERS_TIMEOUT if self._has_others else 0.0
-                if gone > BLOCKING_PROBE_GRACE + others + 2 * self.nature.longest_round_trip:
+                if gone > BLOCKING_PROBE_GRACE + 2 * self.nature.longest_round_trip:
                     self._hazard(f"{name} blocks the instance on a store that is lost for {gone:.1f} s")
 
     async def asynchronous(self, name: str, keys: Sequence[str] = (), changes: Sequence[Change] = ()) -> None:
@@ -240,13 +238,13 @@ class Engine:
         if self.nature.kind == "SQLite":  # Spin blocks the thread for this
             self._on_a_locked_file(name)
             loop.stand_still(end, self.label)
-            end = loop.now
         self._in_flight += 1
         self._streaming += name == "get_keys"  # until its reader is closed
         early = bool(changes) and error is None and self._random.random() < 0.5
         if early and self._refused(name, keys, changes) is None:
             self._apply(changes, len(changes))
-        await loop.until(end)
+        if self.nature.kind != "SQLite":
+            await loop.until(end)
         self._in_flight -= 1
         try:
             self._answer(key_value, name, keys, () if early else changes, error, changes)
@@ -457,8 +455,7 @@ class World:
     def __post_init__(self) -> None:
         loop = self.loop = Loop(self.random)
         engines = self.engines = {
-            label: Engine(label, nature, loop, self.random, len(self.natures) > 1)
-            for label, nature in self.natures.items()
+            label: Engine(label, nature, loop, self.random) for label, nature in self.natures.items()
         }
 
         def open_blocking(label: str) -> HostBucket:

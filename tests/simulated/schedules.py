@@ -21,9 +21,10 @@ from gateway.stores import Store
 from kv_batch.batch import RETRY_SECONDS, Retry, delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, SINGLY_EXPIRES, Bucket, Clock, Learned
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
-from kv_batch.reachability import OTHERS_TIMEOUT, PROBE_TIMEOUT, ROUND_TIMEOUT
+from kv_batch.reachability import DRAIN_TIMEOUT, PROBE_TIMEOUT, QUEUE_TIMEOUT, ROUND_TIMEOUT
 from kv_batch.retry import MAX_BACKOFF
-from kv_batch.waiting import MAX_POLL_INTERVAL, QUEUE_TIMEOUT
+from kv_batch.waiting import MAX_POLL_INTERVAL
+from kv_batch.wit import WitBucket
 from tests.simulated.engines import (
     ANY_NUMBER,
     FOREVER,
@@ -113,7 +114,7 @@ def schedule(seed: int) -> Schedule:
 def _nature(random: Random, span: float, faulty: bool) -> Nature:
     pick = random.random
     kind: Kind = random.choice(("Redis", "Redis", "DynamoDB", "SQLite"))
-    rt = 0.0001 if kind == "SQLite" else random.choice((0.0005, 0.002, 0.02, 0.1, 0.3, 0.5))
+    rt = 0.0001 if kind == "SQLite" else random.choice((0.0005, 0.002, 0.02, 0.1, 0.2, 0.4))
     most_read, most_written = (
         random.choice(((100, 25), (50, 25))) if kind == "DynamoDB" else (ANY_NUMBER,) * 2
     )
@@ -212,6 +213,9 @@ class CountedRounds:
     @property
     def clock(self) -> Clock:
         return self._bucket.clock
+
+    async def answers(self) -> None:
+        await self._bucket.answers()
 
     async def get(self, key: str) -> bytes | None:
         self._said.rounds += 1
@@ -322,9 +326,10 @@ class Play:
         if not self.schedule.lost_for_ever:
             if world.loop.pending:
                 yield f"tasks are left: {[task.get_coro() for task in world.loop.pending]}"
-            instance = world.wit.instance
-            if instance is not None and (instance.stores or instance.door.is_closed):
-                yield "the instance is not free"
+            for label, bucket in world.buckets.items():
+                store = bucket._async if isinstance(bucket, WitBucket) else None
+                if store is not None and (store.reachable.rounds or store.reachable.is_closed):
+                    yield f"{label} is not free"
 
     def _may_fail(self, said: Said) -> bool:
         engine = self.world.engines[said.store]
@@ -334,7 +339,7 @@ class Play:
         if said.operation.name == "get_many":
             return nature.cap < 150
         if said.operation.name == "list_keys":
-            return False
+            return nature.lists < ANY_NUMBER  # the stream of another request lasts
         return not all(nature.takes(key, value) for key, value in said.wanted.items())
 
     # The maximum duration of an operation
@@ -352,8 +357,7 @@ class Play:
         - The time that its store needs for it and for the concurrent operations on this store, since it may
           wait for all of them (`need`).
         - The time for which the instance was blocked, since no operation can proceed then.
-        - If there are other stores: OTHERS_TIMEOUT for each blocking call meanwhile, and for each of its own
-          calls, because a call waits that long for the other stores, and never longer.
+        - While the keys of the store are read as a stream: the time for which it is retried.
         - The duration of the faults of its own store, up to the timeouts of all waits (`patience`).
         """
         engine = self.world.engines[said.store]
@@ -362,18 +366,11 @@ class Play:
             for other in self.said
             if other.store == said.store and other.start <= said.end and said.start <= other.end
         ]
-        others = 0
-        if len({other.store for other in self.said}) > 1:
-            others = said.rounds
-            last = -1.0
-            for start, end, _ in self.world.loop.still:
-                # An open, a test for batch reads, and the call itself follow directly on each other.
-                others += end > said.start and start < said.end and start != last
-                last = end
+        retried = RETRY_SECONDS + MAX_BACKOFF + DRAIN_TIMEOUT if engine.nature.lists < ANY_NUMBER else 0.0
         return (
             sum(need(other, engine) for other in same)
             + self._stood_still(said)
-            + others * (OTHERS_TIMEOUT + MAX_POLL_INTERVAL)
+            + retried
             + patience(engine.disturbed(said.start, said.end))
         )
 
@@ -387,7 +384,7 @@ class Play:
             keys = tuple(f"s{number}" for number in range(20 if nature.kind == "Redis" else 120))
             if nature.cap < ANY_NUMBER:
                 continue
-            for name in ("set_many", "get_many", "delete_many"):
+            for name in ("get_many", "set_many", "delete_many"):
                 for _ in range(4):
                     said = await self.do(label, Operation(name, keys))
                     assert said.failure is None, said
@@ -401,13 +398,12 @@ def need(said: Said, engine: Engine) -> float:
 
     - Each call of a bucket takes three round trips: a probe, another probe before a blocking call, and the
       call.
-    - A store that was not used before takes four more: two opens (one for each kind of call), a probe, and a
-      test whether it reads in batches.
+    - A store that was not used before takes three more: two opens (one for each kind of call), and a probe.
     - A stream takes one round trip per ten keys.
     - Each of eight waits may end MAX_POLL_INTERVAL too late, or a sixteenth of the time.
     """
     calls = max(said.rounds, 1)
-    trips = 3 * calls + 4
+    trips = 3 * calls + 3
     if said.operation.name == "list_keys" and engine.nature.lists < ANY_NUMBER:
         trips += len(engine.history) // 10 + 3
     return trips * engine.nature.longest_round_trip * 17 / 16 + 8 * calls * MAX_POLL_INTERVAL

@@ -49,7 +49,7 @@ class Measured:
     """A gateway of an instance that has answered before, so that it has learned what it can."""
 
     def __init__(self, **variables: str) -> None:
-        self.store = AsyncStore({})
+        self.store = AsyncStore({}, file=True)
         variables = {"write_token": TOKEN, "max_keys": "100000", "max_body_bytes": "100000000", **variables}
         self.gateway = Gateway(WitHost(wit_over(self.store, batches=True), variables.get))
         for operation in ("delete-many", "set-many", "get-many"):

@@ -68,7 +68,7 @@ def head(method: str, target: str, *headers: str) -> bytes:
 
 
 def ok(exchange: AsgiExchange) -> None:
-    exchange.respond(200, [("content-length", "2")])
+    exchange.respond(200, [("content-length", "2")], False)
     exchange.write(b"ok")
 
 
@@ -76,7 +76,7 @@ def until_gone(heard: threading.Event) -> Answer:
     """A function that writes until the client is gone, then sets the event."""
 
     def endless(exchange: AsgiExchange) -> None:
-        exchange.respond(200, [])
+        exchange.respond(200, [], False)
         end = time.monotonic() + 20
         while exchange.write(bytes(65_536)) and time.monotonic() < end:
             pass
@@ -145,12 +145,12 @@ def test_a_body_that_comes_slowly_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_body_is_whole_whether_it_is_read_before_the_answer_or_in_between() -> None:
     def echo(exchange: AsgiExchange) -> None:
-        exchange.respond(200, [("connection", "close")])
+        exchange.respond(200, [("connection", "close")], False)
         while chunk := exchange.read():
             exchange.write(chunk)
 
     def late(exchange: AsgiExchange) -> None:
-        exchange.respond(200, [("connection", "close")])
+        exchange.respond(200, [("connection", "close")], False)
         for _ in range(5):
             exchange.write(b"-")
             time.sleep(0.02)
@@ -221,7 +221,7 @@ def test_a_request_is_over_whatever_it_raised(error: type[BaseException]) -> Non
 
 def test_half_an_answer_does_not_look_whole() -> None:
     def half(exchange: AsgiExchange) -> None:
-        exchange.respond(200, [])
+        exchange.respond(200, [], False)
         exchange.write(b"half")
         raise WasmtimeError("a trap")
 
@@ -276,12 +276,12 @@ def test_a_client_that_has_closed_its_half_is_closed_when_it_is_answered() -> No
 
 
 def problem(exchange: AsgiExchange) -> None:
-    exchange.respond(400, [("content-length", "2")])
+    exchange.respond(400, [("content-length", "2")], True)
     exchange.write(b"no")
 
 
 def refusal(exchange: AsgiExchange) -> None:
-    exchange.respond(401, [("content-length", "2")])
+    exchange.respond(401, [("content-length", "2")], False)
     exchange.write(b"no")
 
 

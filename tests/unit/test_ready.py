@@ -13,7 +13,7 @@ from gateway.gateway import Gateway
 from gateway.http import Request, Response, base_of, header_map
 from gateway.openapi import DOCUMENT
 from kv_batch.bucket import MOST_KEYS
-from kv_batch.errors import StoreBusy, StoreFailed, StoreNotGranted, StoreUnreachable
+from kv_batch.errors import StoreBusy, StoreError, StoreFailed, StoreNotGranted, StoreUnreachable
 from tests.buckets import Refusing, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask
 
@@ -65,24 +65,53 @@ def test_a_store_is_probed_once_a_second_at_most() -> None:
     assert len(bucket.calls) == 1
 
 
-def test_requests_during_a_probe_wait_for_its_result() -> None:
+def test_requests_during_a_probe_get_the_result_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "PROBE_INTERVAL", 0.0)
+
     async def run() -> None:
-        probes = 0
         answer = asyncio.Event()
+        answers: list[StoreError | None] = []
 
         async def probe(label: str) -> None:
-            nonlocal probes
-            probes += 1
             await answer.wait()
             raise StoreFailed(label)
 
+        async def ok(label: str) -> None:
+            pass
+
+        async def ask() -> None:
+            answers.append(await readiness.state("default", probe))
+
         readiness = ready.Readiness()
-        requests = [asyncio.create_task(readiness.states(["default"], probe)) for _ in range(10)]
+        assert await readiness.state("default", ok) is None
+        first = asyncio.create_task(ask())
         await asyncio.sleep(0)
+        for _ in range(10):
+            await ask()
+        assert answers == [None] * 10
         answer.set()
-        results = await asyncio.gather(*requests)
-        assert probes == 1
-        assert all(isinstance(each["default"], StoreFailed) for each in results)
+        await first
+        assert isinstance(answers[-1], StoreFailed)
+
+    asyncio.run(run())
+
+
+def test_a_probe_that_never_ends_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready, "PROBE_INTERVAL", 0.0)
+    monkeypatch.setattr(ready, "LONGEST_PROBE", 0.0)
+
+    async def run() -> None:
+        async def never(label: str) -> None:
+            await asyncio.Event().wait()
+
+        async def failing(label: str) -> None:
+            raise StoreFailed(label)
+
+        readiness = ready.Readiness()
+        forgotten = asyncio.create_task(readiness.state("default", never))
+        await asyncio.sleep(0)
+        assert isinstance(await readiness.state("default", failing), StoreFailed)
+        forgotten.cancel()
 
     asyncio.run(run())
 

@@ -24,7 +24,7 @@ from kv_batch.errors import (
 )
 from kv_batch.reachability import (
     BLOCKING_PROBE_TTL,
-    OTHERS_TIMEOUT,
+    DRAIN_TIMEOUT,
     PROBE_TIMEOUT,
     PROBE_TTL,
     ROUND_TIMEOUT,
@@ -33,11 +33,7 @@ from kv_batch.reachability import (
 from kv_batch.reading import MAX_CONCURRENT_READS
 from kv_batch.translation import store_error
 from kv_batch.wit import (
-    FAR_SECONDS,
-    LEARNING_READS,
     MAX_CONCURRENT_WRITES,
-    NEAR,
-    SLOW_READS,
     Wit,
     WitBucket,
     open_bucket,
@@ -121,6 +117,7 @@ class AsyncStore:
 
     Attributes:
         delay: Seconds that each call takes.
+        file: Whether it is a file, whose calls block.
     """
 
     data: dict[str, bytes]
@@ -132,15 +129,23 @@ class AsyncStore:
     most: int = 0
     hangs: asyncio.Event | None = None
     calls: list[str] = field(default_factory=list)
+    file: bool = False
+
+    async def takes(self) -> None:
+        """The time of a call."""
+        if self.file:
+            blocked(self.delay)
+        else:
+            await asyncio.sleep(self.delay)
 
     async def open(self, _: str) -> AsyncStore:
         self.opened += 1
-        await asyncio.sleep(self.delay)
+        await self.takes()
         return self
 
     async def exists(self, key: str) -> bool:
         self.asked += 1
-        await asyncio.sleep(self.delay)
+        await self.takes()
         if self.hangs is not None:
             await self.hangs.wait()
         if self.fails == "all":
@@ -152,7 +157,7 @@ class AsyncStore:
     async def get(self, key: str) -> bytes | None:
         self.under_way += 1
         self.most = max(self.most, self.under_way)
-        await asyncio.sleep(self.delay)
+        await self.takes()
         self.under_way -= 1
         if key == self.fails:
             raise Err(key_value.Error_Other("gone"))
@@ -317,12 +322,10 @@ def test_reads_that_do_not_end_keep_no_other_store_from_its_work() -> None:
         await asyncio.sleep(0.01)
         start = LOOP_CLOCK.now()
         await other.set_many(MANY)
-        assert LOOP_CLOCK.now() - start < OTHERS_TIMEOUT + 0.1
-        start = LOOP_CLOCK.now()
-        await other.set_many(MANY)
-        assert LOOP_CLOCK.now() - start < 0.1  # it is left behind, and not waited for again
-        with pytest.raises(StoreUnreachable):
+        assert LOOP_CLOCK.now() - start < 0.1
+        with pytest.raises(StoreBusy, match="have not ended"):
             await slow.set_many(MANY)
+        assert LOOP_CLOCK.now() - start < DRAIN_TIMEOUT + 0.2
         with pytest.raises(StoreFailed, match="has not answered for 30 seconds"):
             await reads
         assert ROUND_TIMEOUT < LOOP_CLOCK.now() < ROUND_TIMEOUT + 2
@@ -331,54 +334,72 @@ def test_reads_that_do_not_end_keep_no_other_store_from_its_work() -> None:
         # Nothing of it is left behind.
         await asyncio.wait_for(slow.set_many(MANY), 5)
         assert await slow.get_each([MANY[0][0], "b"]) == [b"1", None]
-        assert wit.instance is not None
-        assert (wit.instance.stores, wit.instance.door.is_closed) == (set(), False)
-        assert [reachable(each).rounds for each in (slow, other)] == [0, 0]
+        assert [(reachable(each).rounds, reachable(each).is_closed) for each in (slow, other)] == [
+            (0, False)
+        ] * 2
 
     run(check())
 
 
 def reachable(bucket: WitBucket) -> Reachability:
-    assert bucket._reachable is not None
-    return bucket._reachable
+    assert bucket._async is not None
+    return bucket._async.reachable
 
 
-@pytest.mark.parametrize("batches", [True, False])
-def test_a_store_that_answers_is_not_probed_again_and_again(batches: bool) -> None:
-    store = AsyncStore({})
+@pytest.mark.parametrize("file", [True, False])
+def test_a_store_that_answers_is_not_probed_again_and_again(file: bool) -> None:
+    store = AsyncStore({}, file=file)
 
     async def check() -> None:
-        bucket = await open_bucket(wit_over(store, batches=batches), "default")
-        bucket.learned.batch_reads.work = batches
+        bucket = await open_bucket(wit_over(store), "default")
         for _ in range(10):
             await set_many(bucket, [("a", b"1")])
         assert store.asked == 1
         await asyncio.sleep(2 * PROBE_TTL)  # it was long ago
         await set_many(bucket, [("a", b"1")])
-        # One that reads in batches is no Redis, and answers or fails by itself.
-        assert store.asked == (1 if batches else 2)
+        assert store.asked == (1 if file else 2)
 
     run(check())
 
 
-@pytest.mark.parametrize("batches", [True, False])
-def test_a_store_that_reads_in_no_batches_is_probed_before_each_call_that_blocks(batches: bool) -> None:
-    store = AsyncStore({"a": b"1"})
+@pytest.mark.parametrize(
+    ("file", "batches", "singly"), [(True, True, 0), (False, True, 0), (False, None, 20), (False, False, 20)]
+)
+def test_a_remote_store_is_probed_before_each_call_that_blocks(
+    file: bool, batches: bool | None, singly: int
+) -> None:
+    store = AsyncStore({"a": b"1"}, file=file)
 
     async def check() -> None:
-        bucket = await open_bucket(wit_over(store, batches=batches), "default")
+        bucket = await open_bucket(wit_over(store), "default")
+        bucket.learned.batch_reads.work = batches
+        bucket.learned.batch_reads._expires = float("inf")
         for _ in range(10):
             await set_many(bucket, MANY)
             await asyncio.sleep(2 * BLOCKING_PROBE_TTL)
-        assert bucket.learned.batch_reads.work is batches
-        assert store.asked == (1 if batches else 10)
-        # The calls that block nobody.
+        assert store.asked == (1 if file else 10)
         assert await bucket.get("a") == b"1"
-        assert store.most == (0 if batches else 1)
+        assert store.most == (0 if file else 1)
+        # The calls that block nobody.
         await set_many(bucket, MANY[:20])
         await delete_many(bucket, [key for key, _ in MANY[5:20]])
-        assert store.most == (0 if batches else 20)
+        assert store.most == (0 if file else singly or 1)
         assert sorted(store.data) == sorted(["a", *(key for key, _ in MANY if key not in dict(MANY[5:20]))])
+
+    run(check())
+
+
+def test_a_locked_file_is_known_to_be_one_when_it_answers() -> None:
+    store = AsyncStore({"a": b"1"}, fails="busy", file=True)
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store), "default")
+        assert not reachable(bucket).is_file
+        store.fails = ""
+        await bucket.answers()
+        assert reachable(bucket).is_file
+        assert await bucket.get("a") == b"1"
+        assert store.calls == ["get"]
 
     run(check())
 
@@ -401,7 +422,7 @@ def test_a_silent_store_is_told_in_time_and_no_call_blocks_on_it() -> None:
         await asyncio.sleep(0)
         bucket = await open_bucket(wit, "default")
         await set_many(bucket, MANY)
-        assert store.calls == ["get_many", "set_many"]
+        assert store.calls == ["set_many"]
 
     run(check())
 
@@ -474,40 +495,6 @@ def test_at_any_distance_a_request_costs_a_few_round_trips(delay: float, batches
     run(check())
 
 
-@pytest.mark.parametrize(("delay", "reads"), [(0.9 * NEAR, 100), (2 * NEAR, SLOW_READS)])
-def test_a_store_that_reads_in_batches_and_is_far_away_does_not_stop_the_instance(
-    delay: float, reads: int
-) -> None:
-    store = AsyncStore({"a": b"1"}, delay=delay)
-
-    async def check() -> None:
-        bucket = await open_bucket(wit_over(store, batches=True), "default")
-        bucket.learned.batch_reads.work = True
-        for _ in range(100):
-            assert await bucket.get("a") == b"1"
-        assert (store.calls.count("get"), store.most) == (reads, 0 if reads == 100 else 1)
-        await asyncio.sleep(FAR_SECONDS)  # it may have come nearer
-        for _ in range(100):
-            assert await bucket.get("a") == b"1"
-        assert store.calls.count("get") == 2 * reads
-
-    run(check())
-
-
-def test_a_near_store_that_was_slow_now_and_then_is_not_taken_to_be_far_away() -> None:
-    store = AsyncStore({"a": b"1"})
-
-    async def check() -> None:
-        bucket = await open_bucket(wit_over(store, batches=True), "default")
-        bucket.learned.batch_reads.work = True
-        for number in range(99):
-            store.delay = 2 * NEAR if number % SLOW_READS else 0
-            assert await bucket.get("a") == b"1"
-        assert store.calls.count("get") == 99
-
-    run(check())
-
-
 @pytest.mark.parametrize("readers", [1, 4, 16])
 def test_who_reads_one_store_in_a_loop_does_not_keep_another_from_a_blocking_call(readers: int) -> None:
     store = AsyncStore({"a": b"1"}, delay=0.006)
@@ -539,7 +526,7 @@ def test_who_reads_one_store_in_a_loop_does_not_keep_another_from_a_blocking_cal
     run(check())
 
 
-def test_one_failed_probe_for_batch_reads_does_not_turn_them_off() -> None:
+def test_one_failed_batch_read_does_not_turn_them_off() -> None:
     keys = [f"k{number}" for number in range(1_000)]
     store = AsyncStore(dict.fromkeys(keys, b"1"))
 
@@ -558,69 +545,6 @@ def test_one_failed_probe_for_batch_reads_does_not_turn_them_off() -> None:
         assert [call for call in store.calls if call != "get_many"] == ["set_many"]
         assert store.calls.count("get_many") <= 2
         assert store.most == 0  # none was read or written by itself
-
-    run(check())
-
-
-def test_a_store_that_is_far_away_is_not_learned_while_a_request_waits() -> None:
-    store = AsyncStore({"a": b"1"}, delay=2 * NEAR)
-
-    async def check() -> None:
-        bucket = await open_bucket(wit_over(store, batches=True), "default")
-        for _ in range(3 * LEARNING_READS):
-            assert await bucket.get("a") == b"1"
-        assert store.calls == []
-
-    run(check())
-
-
-@pytest.mark.parametrize("batches", [True, False])
-def test_a_store_of_which_only_single_keys_are_read_is_learned(batches: bool) -> None:
-    store = AsyncStore({"a": b"1"})
-
-    async def check() -> None:
-        bucket = await open_bucket(wit_over(store, batches=batches), "default")
-        for _ in range(LEARNING_READS + 10):
-            assert await get_many(bucket, ["a", "a"]) == [("a", b"1"), ("a", b"1")]
-        assert store.calls == ["get_many", *["get"] * 10 * batches]
-        assert bucket.learned.batch_reads.work is batches
-
-    run(check())
-
-
-def test_a_store_is_not_learned_while_calls_are_in_progress() -> None:
-    store = AsyncStore({"a": b"1"})
-
-    async def check() -> None:
-        bucket = await open_bucket(wit_over(store), "default")
-        store.delay = ROUND_TIMEOUT / 2
-        slow = asyncio.create_task(bucket.get("a"))
-        await asyncio.sleep(0.1)
-        store.delay = 0.001
-        for _ in range(2 * LEARNING_READS):
-            assert await bucket.get("a") == b"1"
-        assert (store.calls, slow.done()) == ([], False)
-        await slow
-        assert await bucket.get("a") == b"1"
-        assert store.calls == ["get_many"]
-
-    run(check())
-
-
-def test_a_store_that_fails_while_it_is_learned_has_answered_the_read() -> None:
-    store = AsyncStore({"a": b"1"})
-
-    async def check() -> None:
-        wit = wit_over(store)
-        bucket = await open_bucket(wit, "default")
-
-        def refuse(_: object) -> Any:
-            raise Err(wasi_keyvalue_store.Error_Other("broken pipe"))
-
-        wit.store.open = refuse
-        for _ in range(2 * LEARNING_READS):
-            assert await bucket.get("a") == b"1"
-        assert bucket.learned.batch_reads.work is None
 
     run(check())
 
@@ -661,7 +585,7 @@ class KeyStream:
         return [self.keys.pop()] if self.keys else []
 
 
-def wit_of_many_keys(keys: list[str], result: object) -> tuple[Wit, AsyncStore]:
+def wit_of_many_keys(keys: list[str], result: object, *, file: bool) -> tuple[Wit, AsyncStore]:
     """A host that lists no keys at once, only as a stream."""
 
     def too_many(_: object) -> Any:
@@ -675,7 +599,7 @@ def wit_of_many_keys(keys: list[str], result: object) -> tuple[Wit, AsyncStore]:
         store.calls.append("ended")
         return result
 
-    store = AsyncStore({"a": b"1"})
+    store = AsyncStore({"a": b"1"}, file=file)
     store.get_keys = get_keys  # type: ignore[attr-defined]
     wit = wit_over(store)
     bucket = SimpleNamespace(get=store.data.get, list_keys=too_many)
@@ -683,38 +607,41 @@ def wit_of_many_keys(keys: list[str], result: object) -> tuple[Wit, AsyncStore]:
     return wit, store
 
 
-def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it() -> None:
+@pytest.mark.parametrize("file", [True, False])
+def test_more_keys_than_the_host_lists_come_as_a_stream_and_no_call_disturbs_it(file: bool) -> None:
     keys = [str(number) for number in range(20)]
-    wit, store = wit_of_many_keys(keys, None)
+    wit, store = wit_of_many_keys(keys, None, file=file)
 
     async def check() -> None:
         opened = await open_bucket(wit, "default")
         listing = asyncio.ensure_future(opened.list_keys())
         await asyncio.sleep(0.01)
-        assert reachable(opened).is_listed
+        assert reachable(opened).is_closed is file
         # A call now would wait, in Spin, for a lock that is held until the stream has ended.
         await opened.set_many(MANY)
-        assert store.calls == ["get_many", "get_keys", "ended", "set_many"]
+        assert store.calls == ["get_keys", "ended", "set_many"]
         assert sorted(await listing) == sorted(keys)
 
     run(check())
 
 
-def test_a_stream_of_keys_that_fails_is_no_list() -> None:
-    wit, _ = wit_of_many_keys(["a"], Err(key_value.Error_Other("disk I/O error")))
+@pytest.mark.parametrize("file", [True, False])
+def test_a_stream_of_keys_that_fails_is_no_list(file: bool) -> None:
+    wit, _ = wit_of_many_keys(["a"], Err(key_value.Error_Other("disk I/O error")), file=file)
 
     async def check() -> None:
         opened = await open_bucket(wit, "default")
         with pytest.raises(StoreFailed, match="disk I/O error"):
             await opened.list_keys()
-        assert not reachable(opened).is_listed
+        assert not reachable(opened).is_closed
 
     run(check())
 
 
 @pytest.mark.parametrize("sends", [0, 5])
-def test_a_store_that_is_lost_while_its_keys_are_streamed_stops_nobody(sends: int) -> None:
-    wit, store = wit_of_many_keys([], None)
+@pytest.mark.parametrize("file", [True, False])
+def test_a_store_that_is_lost_while_its_keys_are_streamed_stops_nobody(sends: int, file: bool) -> None:
+    wit, store = wit_of_many_keys([], None, file=file)
 
     async def read(_: int) -> list[str]:
         if not left:
@@ -741,7 +668,10 @@ def test_a_store_that_is_lost_while_its_keys_are_streamed_stops_nobody(sends: in
         with pytest.raises(StoreFailed, match="has listed no key for 30 seconds"):
             await listing
         assert LOOP_CLOCK.now() < 20 * sends + ROUND_TIMEOUT + 1
-        with pytest.raises(StoreBusy, match="are being listed"):
-            await lost.get("a")
+        if file:
+            with pytest.raises(StoreBusy, match="calls of other requests"):
+                await lost.get("a")
+        else:
+            assert await lost.get("a") == b"1"
 
     run(check())

@@ -24,9 +24,10 @@ def read() -> str:
     Raises: `componentize_py_types.Err(wit_world.imports.str)`
     """
     raise NotImplementedError
-def respond(status: int, headers: List[Tuple[str, str]]) -> None:
+def respond(status: int, headers: List[Tuple[str, str]], authorized: bool) -> None:
     """
-    Sends the status and the headers of the answer.
+    Sends the status and the headers of the answer. `authorized`: whether the caller may use the gateway, so
+    that more of the rest of its body is read than of a stranger's.
     """
     raise NotImplementedError
 def write(chunk: str) -> bool:
