@@ -10,10 +10,10 @@ reads in batches (`Learned.batch_reads`):
     a file: SQLite                  blocking      in a batch         in a batch
     remote, batch reads work:       asynchronous  alone, in a batch  alone, in a batch
     DynamoDB, Cosmos DB
-    remote, and nothing is known    asynchronous  alone, in a batch  side by side; above
-                                                                     MAX_CONCURRENT_WRITES alone, in a batch
-    remote, batch reads do not      asynchronous  side by side       as above
-    work: Redis
+    remote, and nothing is known    asynchronous  alone, in a batch  fewer than SMALLEST_LIMIT side by side,
+                                                                     more alone, in a batch
+    remote, batch reads do not      asynchronous  side by side       up to MAX_CONCURRENT_WRITES side by side,
+    work: Redis                                                      more alone, in a batch
 
 A call of a remote store is blocking only where it is made alone (`kv_batch.reachability`).
 
@@ -37,7 +37,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kv_batch.asynchronous import Asynchronous, AsyncStore
-from kv_batch.bucket import Clock, Learned, probe_key
+from kv_batch.bucket import SMALLEST_LIMIT, Clock, Learned, probe_key
 from kv_batch.errors import (
     KeysFailed,
     ResultTooLarge,
@@ -196,9 +196,12 @@ class WitBucket:
         connection is lost in that moment, Spin's client holds the call, and with it every request of the
         instance, for one or two minutes.
         """
-        if count > MAX_CONCURRENT_WRITES or self.learned.batch_reads.known(self.clock.now()):
-            return None
-        return self._remote()
+        batches = self.learned.batch_reads.known(self.clock.now())
+        # Fewer than SMALLEST_LIMIT teach nothing of the limits of a batch (`kv_batch.bucket.Limit`).
+        few = (
+            count <= MAX_CONCURRENT_WRITES if batches is False else batches is None and count < SMALLEST_LIMIT
+        )
+        return self._remote() if few else None
 
     async def _blocking(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
         """The result of one call that blocks the instance. It is passed the bucket of the host."""

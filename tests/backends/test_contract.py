@@ -74,7 +74,7 @@ def test_values_of_over_128_mib_together_are_read(backend: Backend) -> None:
 # that works.
 REFUSED_AT_FIRST = {
     "SQLite": 0,
-    "Redis": 1,  # the batch read of two keys that tests whether batch reads work
+    "Redis": 1,  # the first batch read
     "DynamoDB (moto)": 9,  # only reads: it accepts any number of writes
     "DynamoDB Local": 10 + 9 + 10,
 }

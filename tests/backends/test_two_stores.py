@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import httpx
 import pytest
 
+from kv_batch.reachability import PROBE_TIMEOUT, PROBE_TTL
 from tests.backends.behind_spin import spin_over
 from tests.backends.engines import ENGINES
 from tests.backends.network import Link, network, why_not_away
@@ -65,6 +66,9 @@ FAR = {
     "get-many of 100 keys": ("/get-many", {"keys": KEYS[:100]}),
     "set-many of 1,000 pairs": ("/set-many", pairs(1_000)),
 }
+
+SILENCE = 12.0
+"""Seconds for which the distant store is silent."""
 
 STOPPED = {
     "Redis": {"set-many of 1,000 pairs"},
@@ -121,3 +125,28 @@ def test_neither_waits_for_the_other(both: Both, asked: str, request: pytest.Fix
     if asked not in STOPPED[both.name]:
         assert near_beside.part(99) < near_alone.part(99) + ROUND_TRIP / 2
     assert far_beside.part(50) < 2 * far_alone.part(50) + ROUND_TRIP / 2
+
+
+def test_a_silent_store_keeps_no_reader_of_the_other_waiting(both: Both) -> None:
+    """Reads of single keys wait for it without stopping the instance, and end in time."""
+    took: list[float] = []
+    end = time.perf_counter() + PROBE_TTL + SILENCE
+
+    def read_far() -> None:
+        with httpx.Client(timeout=60) as client:
+            while (start := time.perf_counter()) < end:
+                client.get(f"{both.url}/v1/cache?key={KEYS[0]}")
+                took.append(time.perf_counter() - start)
+
+    near_by = Load("default", "/get-many", {"keys": KEYS[:1]})
+    threads = [threading.Thread(target=read_far) for _ in range(4)]
+    with both.link.stalled():
+        time.sleep(PROBE_TTL + 0.1)  # a call now is made after a probe
+        for thread in threads:
+            thread.start()
+        while time.perf_counter() < end:
+            near_by.run(both.url)
+    for thread in threads:
+        thread.join()
+    assert max(near_by.took) < 0.3
+    assert max(took) < ROUND_TRIP + PROBE_TIMEOUT + 1
