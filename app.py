@@ -178,6 +178,8 @@ class Lingering:
     requests that have no answer yet.
     """
 
+    strangers_at_once = linger.STRANGERS_AT_ONCE
+
     def __init__(self) -> None:
         self._strangers = 0
         self._left = 0
@@ -185,7 +187,7 @@ class Lingering:
     async def read_on(self, reader: ByteStreamReader, authorized: bool) -> None:
         """Reads on to the end of a body, or to the limits for its caller."""
         stranger = not authorized
-        if stranger and (self._strangers >= linger.STRANGERS_AT_ONCE or self._left >= linger.STRANGERS_LEFT):
+        if stranger and (self._strangers >= self.strangers_at_once or self._left >= linger.STRANGERS_LEFT):
             return
         self._strangers += stranger
         rest = Rest(reader, linger.limits(authorized))

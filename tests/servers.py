@@ -35,6 +35,10 @@ HOSTS = (
 )
 """The hosts of the HTTP suite. Spin 4.1 runs all components. Older ones are tried only if they are named."""
 
+INSTANCE_EACH = frozenset(name for name, (_, component) in SPINS.items() if component is not _NEWEST)
+"""The hosts that make an instance for each request, and Spin 4.0, whose component does so on Spin 4.1. They
+read on for nobody without a token."""
+
 LEFT_OUT = {name: variable for name, (variable, _) in SPINS.items() if name not in HOSTS}
 """The hosts that are not tried, and the variable that would name their program."""
 

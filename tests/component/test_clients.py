@@ -18,7 +18,7 @@ import pytest
 
 from tests.clients import CLIENTS, Client
 from tests.proxies import program, proxy
-from tests.servers import Server, serving
+from tests.servers import INSTANCE_EACH, Server, serving
 
 TRIES = int(os.environ.get("CLIENTS", "0"))
 SIZES = [0.2, 2.3, 23, 68] if TRIES else [0.2, 23]
@@ -133,6 +133,9 @@ def test_an_early_answer_reaches_its_client(
     lost = {}
     cells = []
     for case in CASES:
+        if case.status == 401 and host in INSTANCE_EACH:
+            cells.append("not promised")
+            continue
         seen = Counter(map(outcome, client.post(url, bodies[size], tries, compiled, *case.headers)))
         wanted = (case.status, f"/problems/{case.problem}")
         cells.append(f"{seen[wanted]}/{tries}")
