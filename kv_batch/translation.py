@@ -22,14 +22,32 @@ _AWS_ERROR = re.compile(r'code: Some\("([^"\\]*)"\), message: Some\("((?:[^"\\]|
 # A result over the limit of the host: 128 MiB in Spin, 4 MiB in the embedded host.
 _TOO_LARGE = re.compile(r"query result exceeds limit")
 
-# Spin's own limit on connections, and SQLite. No part of such a call was executed.
-_BUSY = re.compile(r"too many requests|database (table )?is locked", re.IGNORECASE)
+# Spin's own limit on connections, SQLite, and Redis, in the spelling of Spin's client
+# (tests/backends/test_redis_errors.py). No part of such a call was executed.
+_BUSY = re.compile(
+    r"too many requests|database (?:table )?is locked"
+    r"|\b(?:BusyLoadingError|TryAgain|BUSY|MasterDown|ClusterDown|NOREPLICAS): |max number of clients reached",
+    re.IGNORECASE,
+)
 
-# DynamoDB, Cosmos DB, Redis. A part of such a call may have been executed.
+# DynamoDB, Cosmos DB. A part of such a call may have been executed.
 _THROTTLED = re.compile(
     r"[Tt]hrottl|ProvisionedThroughputExceeded|RequestLimitExceeded|TooManyRequests|Request rate is large"
-    r"|\b(LOADING|TRYAGAIN|BUSY) "
 )
+
+_ADVICE = {
+    "Moved": "The server is a node of a cluster, which Spin's client does not support: use one server",
+    "Ask": "The server is a node of a cluster, which Spin's client does not support: use one server",
+    "ReadOnly": "The server is a replica: use the address of the primary",
+    "OOM": "The server is out of memory: raise its maxmemory, or delete keys",
+    "MISCONF": "The server cannot save its data: look at its log",
+    "NOAUTH": "Put the password into the URL of the runtime configuration: redis://:PASSWORD@host:6379",
+    "NOPERM": "The user in the URL of the runtime configuration needs the permission for this command",
+    "WRONGTYPE": "The key holds a list, a set or a hash: another program uses it",
+}
+"""What helps against an error of Redis, by its word in the spelling of Spin's client."""
+
+_WORD = re.compile(r"(?:An error was signalled by the server - )?([A-Za-z]{1,40}): ")
 
 # The answer of Redis to the get-many of Spin, which sends KEYS with all keys as arguments.
 NO_BATCH_READS = re.compile(r"wrong number of arguments for 'keys' command")
@@ -59,6 +77,9 @@ def store_error(value: object, key: str | None = None) -> StoreError:
         return StoreBusy(reason, made=True)
     if _TOO_LARGE.search(reason):
         return ResultTooLarge(reason, key)
+    word = _WORD.match(reason)
+    if word and word[1] in _ADVICE:
+        reason = f"{reason.rstrip('.')}. {_ADVICE[word[1]]}"
     return StoreFailed(reason or "the host gave no reason", key)
 
 

@@ -178,7 +178,9 @@ class Engine:
             return (now + LOCK_WAIT, "database is locked") if locked else (max(end, fault.end), None)
         if self.nature.kind == "DynamoDB":
             return end, "ProvisionedThroughputExceededException"
-        return end, self._random.choice(("too many requests", "LOADING Redis is loading the dataset"))
+        return end, self._random.choice(
+            ("too many requests", "BusyLoadingError: Redis is loading the dataset")
+        )
 
     def _lost(self, now: float, end: float, fault: Fault) -> tuple[float, str | None]:
         random = self._random

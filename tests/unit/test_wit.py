@@ -39,6 +39,7 @@ from kv_batch.wit import (
     open_bucket,
 )
 from tests.clock import LOOP_CLOCK, VirtualLoop, run
+from tests.redis_errors import REDIS_ERRORS
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
 
 CASES = [
@@ -50,7 +51,7 @@ CASES = [
     (wasi_keyvalue_store.Error_Other("ThrottlingException: Rate of requests exceeds"), StoreBusy),
     (wasi_keyvalue_store.Error_Other("ProvisionedThroughputExceededException: slow down"), StoreBusy),
     (wasi_keyvalue_store.Error_Other("Request rate is large. More Request Units"), StoreBusy),
-    (wasi_keyvalue_store.Error_Other("LOADING Redis is loading the dataset in memory"), StoreBusy),
+    *((wasi_keyvalue_store.Error_Other(passed), expected) for _, passed, expected, _ in REDIS_ERRORS),
     (wasi_keyvalue_store.Error_Other("query result exceeds limit of 134217728 bytes"), ResultTooLarge),
     (wasi_keyvalue_store.Error_Other("disk I/O error"), StoreFailed),
     (wasi_keyvalue_store.Error_Other(""), StoreFailed),
