@@ -26,7 +26,8 @@ _TOO_LARGE = re.compile(r"query result exceeds limit")
 # (tests/backends/test_redis_errors.py). No part of such a call was executed.
 _BUSY = re.compile(
     r"too many requests|database (?:table )?is locked"
-    r"|\b(?:BusyLoadingError|TryAgain|BUSY|MasterDown|ClusterDown|NOREPLICAS): |max number of clients reached",
+    r"|\b(?:BusyLoadingError|TryAgain|BUSY|MasterDown|ClusterDown|NOREPLICAS): "
+    r"|max number of clients reached",
     re.IGNORECASE,
 )
 
