@@ -19,7 +19,7 @@ from componentize_py_async_support.futures import FutureReader, FutureWriter
 from componentize_py_async_support.streams import ByteStreamReader, ByteStreamWriter
 from componentize_py_types import Ok, Result
 
-from guests.scheduling import task_state
+from guests.scheduling import new_future, task_state
 
 _DROPPED = _ReturnCode.DROPPED
 
@@ -203,7 +203,7 @@ class _Calls:
         self._futures = task_state().futures
         self._context = copy_context()
         self._left = 0
-        self._ended = support._loop.create_future()
+        self._ended: Any = None  # the future of `ended`, once that waits
 
     def begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         self._left += 1
@@ -211,6 +211,7 @@ class _Calls:
 
     async def ended(self) -> None:
         if self._left:
+            self._ended = new_future()
             await self._ended
 
     def go_on(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -218,20 +219,27 @@ class _Calls:
         try:
             self._context.run(self._go_on, coroutine)
         except Exception as error:  # noqa: BLE001 - what left a callback would be a trap
-            if not self._ended.done():
+            # Only the first error is raised. If `begin` has raised it, nothing waits.
+            if self._ended is not None and not self._ended.done():
                 self._ended.set_exception(error)
-        if not self._left and not self._ended.done():
-            self._ended.set_result(None)
+        else:
+            if not self._left:
+                self._ended.set_result(None)
 
     def _go_on(self, coroutine: Coroutine[Any, Any, None]) -> None:
         try:
             future = coroutine.send(None)
         except StopIteration:
             self._left -= 1
-        else:
-            # `await_result` has just put this future there, for the call that the coroutine waits for.
-            waitable, _ = self._futures.popitem()
-            self._futures[waitable] = _Waiting(self, coroutine, future)
+            return
+        # `await_result` has just put this future there, for the call that the coroutine waits for.
+        waitable, waiting = self._futures.popitem() if self._futures else (0, None)
+        if waiting is not future:
+            if waiting is not None:
+                self._futures[waitable] = waiting
+            coroutine.close()
+            raise RuntimeError(f"{coroutine} waits for something that is no call of the host")
+        self._futures[waitable] = _Waiting(self, coroutine, future)
 
 
 class _Waiting:

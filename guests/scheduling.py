@@ -24,6 +24,9 @@ _poll = support._poll
 task_state: Callable[[], Any] = support._future_state.get
 """Returns the state of the current task of the component model. There is none in a callback of the host."""
 
+new_future: Callable[[], Any] = support._loop.create_future
+"""Returns a future that the same task of the component model must resolve: no other one can wake it."""
+
 
 async def yield_to_host(times: int = 1) -> None:
     """Suspends this task until the host has done everything else that can be done now, so many times.
@@ -32,7 +35,7 @@ async def yield_to_host(times: int = 1) -> None:
     The shortest wait on a clock is a millisecond.
     """
     state = task_state()
-    again = support._loop.create_future()
+    again = new_future()
     vars(state).setdefault("yielding", []).append((again, times))
     await again
 
@@ -76,8 +79,9 @@ def _run_ready(loop: Any, state: Any) -> None:
         state.handles = []
         for run, callback, args in ready:
             run(callback, *args)
-        if loop.exception is not None:
-            raise loop.exception
+    # `_first_poll` has run the first step of a task before, so there may be an exception without a step here.
+    if loop.exception is not None:
+        raise loop.exception
 
 
 def _first_poll(export_index: int, borrows: int, coroutine: Coroutine[Any, Any, Any]) -> int:

@@ -19,6 +19,7 @@ from wit_world.imports import monotonic_clock
 from wit_world.imports.wasi_http_types import Fields, Response
 
 from guests.handles import Future, Sending, together
+from guests.scheduling import yield_to_host
 from tests.componentmodel.host import Trap
 from tests.componentmodel.interfaces import Engine, Request
 
@@ -33,6 +34,13 @@ def every_place_comes_back_after_readyz_was_asked_16_times_at_once() -> None:
     run.run()
     run.check()
     assert {request.status for request in run.requests} == {200}
+
+
+def an_exception_in_the_first_step_is_that_of_its_own_request() -> None:
+    async def handle() -> None:
+        raise RuntimeError("in the first step")
+
+    assert repr(_trap_of(handle)) == repr(RuntimeError("in the first step"))
 
 
 def an_exception_in_a_later_step_is_that_of_its_own_request() -> None:
@@ -66,6 +74,58 @@ def calls_made_together_end_in_any_order() -> None:
 
     _run(handle)
     assert ended == [10, 20, 30]
+
+
+def calls_made_together_are_those_of_the_host_and_no_others() -> None:
+    """Whatever else one waits for, the calls of the others must not wake it in its place."""
+    errors: list[str] = []
+    ended: list[str] = []
+
+    async def wait() -> None:
+        await monotonic_clock.wait_for(10 * MS)
+        ended.append("call")
+
+    async def waits_at_once() -> None:
+        await yield_to_host()
+        ended.append("yield")
+
+    async def waits_after_a_call() -> None:
+        await monotonic_clock.wait_for(5 * MS)
+        await yield_to_host()
+        ended.append("yield")
+
+    async def handle() -> None:
+        for other in ((wait, waits_at_once), (waits_at_once,), (wait, waits_after_a_call)):
+            try:
+                await together(coroutine() for coroutine in other)
+            except RuntimeError as error:
+                errors.append(str(error))
+        await monotonic_clock.wait_for(20 * MS)
+
+    _run(handle)
+    assert ended == ["call", "call"]
+    assert [error.partition(" waits for ")[2] for error in errors] == [
+        "something that is no call of the host"
+    ] * 3
+
+
+def errors_of_calls_made_together_are_raised_once_and_reach_no_other_request() -> None:
+    async def fail(milliseconds: int) -> None:
+        if milliseconds:
+            await monotonic_clock.wait_for(milliseconds * MS)
+        raise ValueError(milliseconds)
+
+    async def handle() -> None:
+        for all_of_them in ((5, 10), (5, 0)):
+            try:
+                await together(map(fail, all_of_them))
+            except ValueError as error:
+                raised.append(error.args[0])
+        await monotonic_clock.wait_for(20 * MS)
+
+    raised: list[int] = []
+    _run(handle)
+    assert raised == [5, 0]
 
 
 # What the host finds
