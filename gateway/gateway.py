@@ -19,7 +19,7 @@ from gateway.host import Host
 from gateway.http import DECIDING, Head, Request, Response, buffered
 from gateway.pages import CONSOLE
 from gateway.plans import Plan, Plans
-from gateway.problems import Problem, answer, code_of
+from gateway.problems import Problem, answer
 from gateway.ready import Readiness
 from gateway.record import MAX_LOGGED_NAME, LoggedBody, Record
 from gateway.routes import ROUTES, Call
@@ -151,10 +151,8 @@ class Gateway:
         async def ask(label: str) -> None:
             await Store(label, self._host, self._buckets, record).do(lambda bucket: bucket.answers())
 
-        stores = {}
-        for label in ready_stores(self._host.config):
-            error = await self._readiness.state(label, ask)
-            stores[label] = "ok" if error is None else code_of(error)
+        labels = ready_stores(self._host.config)
+        stores = {label: await self._readiness.state(label, ask) for label in labels}
         status = 200 if set(stores.values()) <= {"ok"} else 503
         return buffered(status, JSON, json.dumps({"stores": stores}).encode() + b"\n")
 

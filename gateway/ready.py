@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+from gateway.problems import code_of
 from kv_batch.errors import StoreError
 
 PROBE_INTERVAL = 1.0
@@ -22,11 +23,11 @@ class Readiness:
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, StoreError | None] = {}
+        self._known: dict[str, str] = {}
         self._due: dict[str, float] = {}
 
-    async def state(self, label: str, probe: Callable[[str], Awaitable[None]]) -> StoreError | None:
-        """The error of the last probe of a store; None if it answered.
+    async def state(self, label: str, probe: Callable[[str], Awaitable[None]]) -> str:
+        """The code of the problem of the last probe of a store; "ok" if it answered.
 
         Args:
             label: The label of the store.
@@ -35,15 +36,10 @@ class Readiness:
         if label not in self._known or time.monotonic() >= self._due[label]:
             self._due[label] = time.monotonic() + LONGEST_PROBE
             try:
-                self._known[label] = await _error_of(probe(label))
+                await probe(label)
+                self._known[label] = "ok"
+            except StoreError as error:
+                self._known[label] = code_of(error)
             finally:
                 self._due[label] = time.monotonic() + PROBE_INTERVAL
         return self._known[label]
-
-
-async def _error_of(probe: Awaitable[None]) -> StoreError | None:
-    try:
-        await probe
-    except StoreError as error:
-        return error
-    return None

@@ -142,7 +142,8 @@ class Reachability:
         if not answered:
             raise StoreUnreachable(f"the store has not answered for {PROBE_TIMEOUT:.0f} seconds")
         if self._refusal is not None:
-            raise self._refusal
+            # A new one for each request: a raised error refers to all that its request holds.
+            raise type(self._refusal)(self._refusal.reason)
 
     async def _ask(self, task: Task) -> None:
         self._asked_at = task.progressed_at

@@ -109,18 +109,14 @@ class Run:
         """
         INSTANCE.run()
 
-    def check(self, *, kept_by_errors: bool = False) -> None:
+    def check(self) -> None:
         """Checks what is left when nothing can happen any more.
-
-        Args:
-            kept_by_errors: Whether calls to the stores have failed. A store keeps its last error, with the
-                frames of the requests that were told of it. Their trailers are in these frames.
 
         Raises:
             AssertionError: a request did not end as it should, or has left something behind.
         """
         gc.collect()
-        broken = [*self._lost, *self._unended(), *self._left(kept_by_errors)]
+        broken = [*self._lost, *self._unended(), *self._left()]
         if support._loop.exception is not None:
             broken.append(f"an exception waits for the next request: {support._loop.exception!r}")
         logged = map(json.loads, self._log.getvalue().splitlines())
@@ -141,7 +137,7 @@ class Run:
                 wrong.append(f"the task of {name} has not ended")
         return wrong
 
-    def _left(self, kept_by_errors: bool) -> list[str]:
+    def _left(self) -> list[str]:
         """The handles and promises that nobody has any more, but these:
 
         - The open stores, one of each kind.
@@ -158,8 +154,6 @@ class Run:
             if isinstance(item, End) and item in silent and item.busy and item.set is None
         ]
         known = [*stores, *reads]
-        if kept_by_errors:
-            known += [exchange.received.trailers.reader for exchange in self._exchanges]
         left = [f"handle {handle} is left: {item}" for handle, item in table.items() if item not in known]
         if len(stores) > 2 * len(ENGINES):
             left.append(f"{len(stores)} stores are open, and there are {len(ENGINES)}")

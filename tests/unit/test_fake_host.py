@@ -27,12 +27,6 @@ CASES = [
 MIXES = int(os.environ.get("MIXES", "400"))
 CHUNK = 100
 
-waits_for_another_request = pytest.mark.xfail(
-    "create_future" in (ROOT / "gateway/ready.py").read_text(),
-    reason="GET /readyz waits for a future that another request resolves, and is never woken",
-    strict=True,
-)
-
 
 @pytest.fixture(scope="module")
 def python() -> str:
@@ -75,15 +69,11 @@ def _in(python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=waits_for_another_request if "readyz" in case else ()) for case in CASES],
-)
+@pytest.mark.parametrize("case", CASES)
 def test_on_the_host(case: str, python: str) -> None:
     assert not (failure := run(python, case)), failure
 
 
-@waits_for_another_request
 def test_every_request_ends_in_time_and_leaves_nothing_behind(python: str) -> None:
     if seed := os.environ.get("SEED"):
         assert not (failure := run(python, seed, 1)), failure
