@@ -23,7 +23,7 @@ from operator import itemgetter
 from kv_batch.bucket import Bucket
 from kv_batch.reading import Read
 from kv_batch.retry import RETRY_SECONDS, Retry
-from kv_batch.writing import Write, by_bytes
+from kv_batch.writing import Write
 
 __all__ = ["RETRY_SECONDS", "Retry", "delete_many", "get", "get_many", "list_keys", "read_parts", "set_many"]
 
@@ -70,8 +70,7 @@ async def set_many(
 
     values = dict(key_values)
     pairs = key_values if len(values) == len(key_values) else list(values.items())
-    write = Write(bucket, call, key, bucket.learned.set_many, pairs, retry or Retry())
-    await write.run(by_bytes(pairs, values))
+    await Write(bucket, call, key, bucket.learned.set_many, pairs, values, retry or Retry()).run()
 
 
 async def delete_many(bucket: Bucket, keys: Iterable[str], *, retry: Retry | None = None) -> None:
@@ -82,8 +81,8 @@ async def delete_many(bucket: Bucket, keys: Iterable[str], *, retry: Retry | Non
         StoreError: there is no such store, or it is not granted. Nothing was done.
     """
     distinct = list(dict.fromkeys(keys))
-    write = Write(bucket, bucket.delete_many, str, bucket.learned.delete_many, distinct, retry or Retry())
-    await write.run([(0, len(distinct))])
+    limit = bucket.learned.delete_many
+    await Write(bucket, bucket.delete_many, str, limit, distinct, {}, retry or Retry()).run()
 
 
 async def list_keys(bucket: Bucket, prefix: str = "", *, retry: Retry | None = None) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -13,39 +13,20 @@ from kv_batch.retry import HOPELESS, SMALLER, Retry
 MAX_CALL_BYTES = 8 * 1024 * 1024
 """The maximum size of the values of one call in bytes. A single pair may be larger."""
 
+TEACHING_BYTES = 1024 * 1024
+"""The size of the values of a refused call in bytes above which nothing is learned about the number of keys:
+it may have had too many bytes. No known backend has a smaller limit of bytes for a call."""
+
 ISOLATION_SECONDS = 60.0
 """Seconds for which a write isolates refused keys while no call is accepted. Keys that have not been tried by
 then are not attempted: isolating takes 20,000 calls for 10,000 keys that are each refused."""
-
-Range = tuple[int, int]
-"""The items of a batch from one index up to, but not including, another."""
-
-
-def by_bytes(pairs: Sequence[tuple[str, bytes]], values: dict[str, bytes]) -> Iterator[Range]:
-    """Splits the pairs into ranges of at most MAX_CALL_BYTES of values."""
-    if sum(map(len, values.values())) <= MAX_CALL_BYTES:
-        yield 0, len(pairs)
-        return
-    start = size = 0
-    for index, (_, value) in enumerate(pairs):
-        if size + len(value) > MAX_CALL_BYTES and index > start:
-            yield start, index
-            start, size = index, 0
-        size += len(value)
-    yield start, len(pairs)
-
 
 Item = TypeVar("Item")
 
 
 @dataclass
 class _Refusal:
-    """A refused call.
-
-    Attributes:
-        size: The number of its items.
-        halves_taken: How many of its halves have been accepted whole.
-    """
+    """A refused call of `size` items, and how many of its halves have been accepted whole."""
 
     size: int
     halves_taken: int = 0
@@ -55,8 +36,9 @@ class _Refusal:
 class Write(Generic[Item]):
     """One set_many or delete_many, and the outcome of each key so far.
 
-    A failed call is retried in halves, down to single keys. After the 1st, 2nd, 4th, 8th … key that failed by
-    itself with no call accepted in between, the store is tested (`_test`).
+    A failed call is retried in halves, down to single keys. Keys that fail by themselves are *suspects* until
+    a call is accepted: the store may have failed, and not they. After one suspect, then two more, four more …
+    the store is tested (`_test`). It is also tested at the end of the batch if there are suspects.
 
     Attributes:
         bucket: The store.
@@ -64,6 +46,8 @@ class Write(Generic[Item]):
         key_of: The key of one item.
         limit: The learned maximum number of items of a call.
         items: The batch, without repeated keys.
+        values: Key to value; empty for a delete.
+        retry: The retry policy of the request.
         applied: The items of the calls that succeeded.
         failed: Key to reason, of the keys that failed in a call of their own.
         unknown_state: Key to reason, of the keys that were in a failed call with others.
@@ -75,32 +59,49 @@ class Write(Generic[Item]):
     key_of: Callable[[Item], str]
     limit: Limit
     items: Sequence[Item]
+    values: Mapping[str, bytes]
     retry: Retry
     applied: list[Item] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     unknown_state: dict[str, str] = field(default_factory=dict)
     cause: StoreError | None = None
-    _todo: list[tuple[Range, _Refusal | None]] = field(default_factory=list)  # the next one last
+    _todo: list[tuple[int, int, _Refusal | None]] = field(default_factory=list)  # ranges; the next one last
     _size: int = MOST_KEYS  # what a busy store leaves of the limit
-    _failures: int = 0  # since the last call taken
-    _unproven: list[str] = field(default_factory=list)  # may have failed for the store's sake, not their own
+    _suspects: list[str] = field(default_factory=list)
+    _most_suspects: int = 1  # so many are a reason to test the store
     _isolate_until: float = float("inf")
 
-    async def run(self, ranges: Iterable[Range]) -> None:
-        self._todo = [(each, None) for each in ranges if each[0] < each[1]]
-        self._todo.reverse()
+    async def run(self) -> None:
+        self._todo += reversed(self._ranges())
         while self._todo and self.bucket.clock.now() < self._isolate_until:
-            (start, end), refusal = self._todo.pop()
+            start, end, refusal = self._todo.pop()
             most = min(self.limit.size(self.bucket.clock.now()), self._size)
             if end - start > most:
-                self._todo.append(((start + most, end), None))
+                self._todo.append((start + most, end, None))
                 end, refusal = start + most, None
             if not await self._send(start, end, refusal):
                 break
+            if len(self._suspects) >= self._most_suspects and not await self._test():
+                break
         else:
-            self._unproven.clear()
+            if self._suspects:
+                await self._probe()
         if self.cause is not None:
             raise self._failure(self.cause)
+
+    def _ranges(self) -> list[tuple[int, int, None]]:
+        """Ranges of items with at most MAX_CALL_BYTES of values."""
+        starts = [0] if self.items else []
+        if sum(map(len, self.values.values())) > MAX_CALL_BYTES:
+            total = 0
+            for index, key in enumerate(map(self.key_of, self.items)):
+                size = len(self.values[key])
+                total += size
+                if total > MAX_CALL_BYTES and index > starts[-1]:
+                    starts.append(index)
+                    total = size
+        ends = [*starts[1:], len(self.items)]
+        return [(start, end, None) for start, end in zip(starts, ends, strict=False)]
 
     def _failure(self, cause: StoreError) -> BatchFailed:
         applied = list(map(self.key_of, self.applied))
@@ -116,10 +117,10 @@ class Write(Generic[Item]):
             [(key, reasons[key]) for key in left if key in reasons],
             [key for key in left if key not in reasons],
             cause,
-            frozenset(self.failed).difference(self._unproven),
+            frozenset(self.failed).difference(self._suspects),
         )
 
-    async def _send(self, start: int, end: int, refusal: _Refusal | None) -> bool:
+    async def _send(self, start: int, end: int, refusal: _Refusal | None = None) -> bool:
         """Makes one call; says whether another may be made."""
         items = self.items[start:end]
         began = self.bucket.clock.now()
@@ -132,7 +133,7 @@ class Write(Generic[Item]):
         except KeysFailed as error:
             return await self._keys_failed(error, start, end, began)
         except StoreError as error:
-            return await self._call_failed(error, start, end)
+            return self._call_failed(error, start, end)
         self._taken(items)
         if refusal is not None:
             refusal.halves_taken += 1
@@ -145,14 +146,14 @@ class Write(Generic[Item]):
 
     def _taken(self, items: Sequence[Item]) -> None:
         self.applied += items
-        self._failures = 0
-        self._unproven.clear()
+        self._suspects.clear()
+        self._most_suspects = 1
         self._isolate_until = float("inf")
         self._size = min(2 * self._size, MOST_KEYS)
         self.retry.taken()
 
     async def _busy(self, error: StoreBusy, start: int, end: int, began: float) -> bool:
-        self._todo.append(((start, end), None))
+        self._todo.append((start, end, None))
         try:
             smaller = await self.retry.pause(error, began, self.bucket.clock)
         except StoreBusy:
@@ -182,20 +183,19 @@ class Write(Generic[Item]):
         if taken:
             self._taken(taken)
         if gone is not None:
-            return await self._call_failed(gone, start, end)
+            return self._call_failed(gone, start, end)
         if busy is not None:
             # They stand apart, and a range is what is sent: so once more at the end.
             start = len(self.items)
             self.items = [*self.items, *again]
             return await self._busy(busy, start, len(self.items), began)
-        return bool(taken) or await self._test()
+        return True
 
     def _record_failure(self, item: Item, error: StoreError) -> None:
         """Keeps that a key failed by itself."""
         self.failed[self.key_of(item)] = error.reason
-        self._unproven.append(self.key_of(item))
+        self._suspects.append(self.key_of(item))
         self.cause = error
-        self._failures += 1
         self._isolate_until = min(self._isolate_until, self.bucket.clock.now() + ISOLATION_SECONDS)
 
     def _mark_unknown(self, items: Sequence[Item], error: StoreError) -> None:
@@ -204,7 +204,7 @@ class Write(Generic[Item]):
             return
         self.unknown_state.update(dict.fromkeys(map(self.key_of, items), error.reason))
 
-    async def _call_failed(self, error: StoreError, start: int, end: int) -> bool:
+    def _call_failed(self, error: StoreError, start: int, end: int) -> bool:
         if isinstance(error, NoSuchStore | StoreNotGranted) and not (
             self.applied or self.unknown_state or self.failed
         ):
@@ -212,48 +212,45 @@ class Write(Generic[Item]):
         if isinstance(error, HOPELESS):
             self.cause = error
             return False
-        if end - start == 1:
-            self._record_failure(self.items[start], error)
-            return self._failures & (self._failures - 1) != 0 or await self._test()
-        self._mark_unknown(self.items[start:end], error)
+        items = self.items[start:end]
+        if len(items) == 1:
+            self._record_failure(items[0], error)
+            return True
+        self._mark_unknown(items, error)
         middle = start + smaller_size(end - start)
-        refusal = _Refusal(end - start)
-        self._todo += [((middle, end), refusal), ((start, middle), refusal)]
+        size = sum(len(self.values.get(self.key_of(item), b"")) for item in items)
+        refusal = _Refusal(len(items)) if size <= TEACHING_BYTES else None
+        self._todo += [(middle, end, refusal), (start, middle, refusal)]
         return True
 
     async def _test(self) -> bool:
-        """Whether the store takes writes: shown by the key that is farthest away from those that failed; if
-        it fails as well, by one that is not there, and is deleted."""
-        if not self._todo:
-            return True
-        start, end = self._todo[0][0]
-        if end - start > 1:
-            self._todo[0] = ((start, end - 1), None)
-        else:
-            del self._todo[0]
-        item = self.items[end - 1]
-        began = self.bucket.clock.now()
-        self.retry.calls += 1
-        try:
-            await self.call([item])
-        except StoreBusy as error:
-            self._mark_unknown([item], error)
-            return await self._busy(error, end - 1, end, began)
-        except StoreError as error:
-            error = error.failed[self.key_of(item)] if isinstance(error, KeysFailed) else error
-            if isinstance(error, HOPELESS):
-                self.cause = error
+        """Whether the store takes writes: shown by the item that is farthest away from those that failed; if
+        it fails as well, by `_probe`."""
+        self._most_suspects *= 2
+        if self._todo:
+            start, end, _ = self._todo.pop(0)
+            if end - start > 1:
+                self._todo.insert(0, (start, end - 1, None))
+            suspects = len(self._suspects)
+            if not await self._send(end - 1, end):
                 return False
-            self._record_failure(item, error)
-        else:
-            self._taken([item])
-            return True
-        self.retry.calls += 1
+            if len(self._suspects) <= suspects:
+                return True  # it was taken, or the store is busy, and it is sent again next
+        return await self._probe()
+
+    async def _probe(self) -> bool:
+        """Whether the store deletes a key that is not there."""
+
+        async def delete() -> None:
+            try:
+                await self.bucket.delete_many([probe_key()])
+            except KeysFailed as error:
+                raise error.failed[probe_key()] from error
+
         try:
-            await self.bucket.delete_many([probe_key()])
-        except StoreBusy:
-            return bool(self._todo)  # it is there: the next call waits for it, and shows what it takes
-        except StoreError:
+            await self.retry.accepted(self.bucket.clock, delete)
+        except StoreError as error:
+            self.cause = error if isinstance(error, StoreBusy) else self.cause
             return False
-        self._unproven.clear()
+        self._suspects.clear()
         return True

@@ -53,14 +53,13 @@ SHARED = "a call that held this key failed, and the key was not tried again: {}"
 
 
 def _unproven(calls: list[Call]) -> set[str]:
-    """The keys that may have failed only because the store was failing when the operation gave up."""
+    """The keys that may have failed only because the store was failing: no call was accepted after theirs."""
     unproven: set[str] = set()
-    if calls[-1].hopeless or (calls[-1].probes and not calls[-1].worked):
-        for call in calls:
-            if call.worked:
-                unproven.clear()
-            elif len(call.keys) == 1:
-                unproven.update(call.keys)
+    for call in calls:
+        if call.worked:
+            unproven.clear()
+        elif len(call.keys) == 1:
+            unproven.update(call.keys)
     return unproven
 
 
@@ -103,8 +102,13 @@ def with_good_reason(seen: Seen) -> Iterator[str]:
     outcome = seen.outcome
     final = [
         call.error
-        for call in seen.failed_calls
-        if (call is seen.calls[-1] if call.busy else call.hopeless or len(call.keys) == 1)
+        for call in seen.calls
+        if not call.worked
+        and (
+            call is seen.calls[-1]
+            if call.busy
+            else not call.probes and (call.hopeless or len(call.keys) == 1)
+        )
     ]
     if outcome.error is None:
         if final:

@@ -251,6 +251,53 @@ def test_a_store_that_fails_in_the_middle_is_given_up_after_few_calls(calls_take
     assert len(bucket.calls) <= calls_taken + 10
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("write", [set_many, delete_many])
+def test_no_key_is_refused_by_itself_where_only_a_dead_store_refused_it(count: int, write: Any) -> None:
+    keys = [f"k{number}" for number in range(count)]
+    bucket = Down()
+    with pytest.raises(BatchFailed) as failure:
+        run(write(bucket, [(key, b"1") for key in keys] if write is set_many else keys))
+    assert failure.value.by_themselves == frozenset()
+    assert bucket.calls[-1] == ("delete_many", 1)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_the_last_keys_of_a_batch_that_fail_are_tested_once_more(dies: bool) -> None:
+    """After two keys the store was tested, and the third is the last."""
+
+    class Dying(Refusing):
+        async def delete_many(self, keys: Sequence[str]) -> None:
+            await super().delete_many(keys)
+            if dies and ("set_many", 1) in self.calls and self.calls.count(("delete_many", 1)) > 1:
+                raise StoreFailed("connection refused")
+
+    bucket = Dying()
+    bucket.refused = frozenset("abc")
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [(key, b"1") for key in "abc"]))
+    assert [key for key, _ in failure.value.failed] == ["a", "b", "c"]
+    assert bucket.calls[-2:] == [("set_many", 1), ("delete_many", 1)]
+    assert failure.value.by_themselves == (frozenset("ac") if dies else frozenset("abc"))
+
+
+def test_a_store_that_is_busy_when_it_is_tested_is_waited_for() -> None:
+    class Busy(Refusing):
+        """Each key is a call of its own, and so has an error of its own."""
+
+        async def delete_many(self, keys: Sequence[str]) -> None:
+            self.note("delete_many", keys)
+            if len(self.calls) < 5:
+                raise KeysFailed(dict.fromkeys(keys, StoreBusy("too many requests")))
+
+    bucket = Busy()
+    bucket.refused = frozenset("a")
+    with pytest.raises(BatchFailed) as failure:
+        run(set_many(bucket, [("a", b"1")]))
+    assert failure.value.by_themselves == bucket.refused
+    assert bucket.calls == [("set_many", 1), *[("delete_many", 1)] * 4]
+
+
 def test_a_store_that_writes_key_by_key_says_of_each() -> None:
     class OneByOne(Sqlite):
         async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:

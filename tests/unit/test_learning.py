@@ -13,6 +13,7 @@ from kv_batch.batch import delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, MOST_KEYS, SINGLY_EXPIRES, Learned, Limit
 from kv_batch.errors import StoreFailed
 from kv_batch.reading import Read
+from kv_batch.writing import TEACHING_BYTES
 from tests.buckets import DynamoDb, Redis, SmallCap, Sqlite
 
 Result = TypeVar("Result")
@@ -152,6 +153,31 @@ def test_a_store_that_read_no_batches_is_asked_for_one_again() -> None:
     bucket.calls.clear()
     run(get_many(bucket, keys))
     assert [call for call in bucket.calls if call[0] == "get_many"] == [("get_many", 300), ("get_many", 2)]
+
+
+def test_a_limit_of_bytes_for_a_write_is_no_limit_of_pairs() -> None:
+    class FourMegabytes(Sqlite):
+        async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
+            self.note("set_many", pairs)
+            if sum(len(value) for _, value in pairs) > 4_000_000:
+                raise StoreFailed("request is too large")
+            self.data.update(pairs)
+
+    bucket = FourMegabytes()
+    for _ in range(3):
+        run(set_many(bucket, [(f"k{number:04}", bytes(1_500)) for number in range(5_000)]))
+    assert bucket.learned.set_many == Limit()
+    bucket.calls.clear()
+    run(set_many(bucket, [(f"k{number:04}", b"") for number in range(5_000)]))
+    assert bucket.calls == [("set_many", 5_000)]
+
+
+@pytest.mark.parametrize("size", [TEACHING_BYTES // 50, TEACHING_BYTES // 50 + 1])
+def test_a_refused_call_of_few_bytes_teaches(size: int) -> None:
+    bucket = DynamoDb()
+    run(set_many(bucket, [(f"k{number:02}", bytes(size)) for number in range(50)]))
+    run(set_many(bucket, [(f"k{number:02}", bytes(size)) for number in range(50)]))
+    assert bucket.learned.set_many.most == (25 if size * 50 <= TEACHING_BYTES else MOST_KEYS)
 
 
 def test_a_part_asks_for_a_repeated_key_once() -> None:
