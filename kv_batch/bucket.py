@@ -103,23 +103,18 @@ class Limit:
 
 @dataclass
 class BatchReads:
-    """Whether a store answers get-many of two or more keys.
+    """Whether a store answers get-many of two or more keys. Spin's Redis never does, and its error says so.
 
-    Spin's Redis never does. This is learned when the store refuses a batch, then a batch of two keys that can
-    be read one by one, and has never answered a batch; or when its error message says so.
-
-    Attributes:
-        work: True, False, or None if unknown.
+    `work` is True once a batch was read, False after such an error, and None if unknown.
     """
 
     work: bool | None = None
-    refusals: int = 0
     _expires: float = 0.0
 
     def known(self, now: float) -> bool | None:
-        """`work`; None once SINGLY_EXPIRES seconds have passed since a refusal."""
+        """`work`; None once SINGLY_EXPIRES seconds have passed since the error."""
         if self.work is False and now >= self._expires:
-            self.work, self.refusals = None, 0
+            self.work = None
         return self.work
 
     def never(self, now: float) -> None:
@@ -129,12 +124,22 @@ class BatchReads:
 
 @dataclass
 class Learned:
-    """What has been learned of a store. It is kept as long as the bucket: for the life of the instance."""
+    """What has been learned of a store. It is kept as long as the bucket: for the life of the instance.
+
+    Attributes:
+        largest: The size in bytes of the largest value lately read where several keys were read one by one.
+            Each such read without a larger one halves it: one large value is soon forgotten. None before any.
+    """
 
     get_many: Limit = field(default_factory=Limit)
     set_many: Limit = field(default_factory=Limit)
     delete_many: Limit = field(default_factory=Limit)
     batch_reads: BatchReads = field(default_factory=BatchReads)
+    largest: int | None = None
+
+    def read(self, largest: int) -> None:
+        """Keys were read one by one, and `largest` is the size of the largest of their values."""
+        self.largest = max(largest, (self.largest or 0) // 2)
 
 
 class Bucket(Protocol):

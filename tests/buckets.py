@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 
 from kv_batch.bucket import Clock, Learned, probe_key
 from kv_batch.errors import ResultTooLarge, StoreFailed
+from kv_batch.translation import NO_BATCH_READS
 from tests.clock import VirtualTime
 
 HOST_CAP = 128 * 1024 * 1024
@@ -88,20 +89,44 @@ class Sqlite:
 class Redis(Sqlite):
     """Spin's store on Redis, which sends `KEYS` instead of `MGET`.
 
-    A call of two keys fails. A single key is a pattern, and the host panics if the pattern matches no key, or
-    only the key of the same name.
+    A call of two keys fails, and the adapter learns from the words of the error. A single key is a pattern,
+    and the host panics if the pattern matches no key, or only the key of the same name.
     """
+
+    words = "An error was signalled by the server: wrong number of arguments for 'keys' command"
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
         self.note("get_many", keys)
         if len(keys) > 1:
-            raise StoreFailed(
-                "An error was signalled by the server: wrong number of arguments for 'keys' command"
-            )
+            if NO_BATCH_READS.search(self.words):
+                self.learned.batch_reads.never(self.clock.now())
+            raise StoreFailed(self.words)
         matching = [key for key in self.data if fnmatchcase(key, keys[0])]
         if not matching or matching == [keys[0]]:
             raise AssertionError("the host panics, and every request with it")
         return [(key, self.data[key]) for key in matching]
+
+
+class WeighedRedis(Redis):
+    """A Redis that weighs what is read at once.
+
+    Attributes:
+        rounds: The number of keys, and the bytes of their values, of each concurrent read of single keys.
+    """
+
+    def __init__(self, data: dict[str, bytes]) -> None:
+        super().__init__(data)
+        self.rounds: list[tuple[int, int]] = []
+
+    async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
+        self.rounds.append((len(keys), sum(len(self.data.get(key, b"")) for key in keys)))
+        return await super().get_each(keys)
+
+
+class OddRedis(Redis):
+    """A Redis that refuses batch reads in words of its own, which say nothing to the adapter."""
+
+    words = "ERR unknown"
 
 
 class DynamoDb(Sqlite):
@@ -217,5 +242,5 @@ class Down(Sqlite):
         raise StoreFailed("connection refused")
 
 
-WORKING: list[type[Sqlite]] = [Sqlite, Redis, DynamoDb, Cosmos, SmallCap, Liar]
+WORKING: list[type[Sqlite]] = [Sqlite, Redis, OddRedis, DynamoDb, Cosmos, SmallCap, Liar]
 """The buckets on which the contract must hold."""

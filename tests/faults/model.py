@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kv_batch.bucket import LIMIT_EXPIRES, SMALLEST_LIMIT
+from kv_batch.translation import NO_BATCH_READS
 from tests.faults.call_checks import bounded, fit_for_the_host, learned_well, not_sent_again
 from tests.faults.outcome_checks import (
     gives_up_in_time,
@@ -91,7 +92,9 @@ class Model:
             too_large = [len(call.keys) for call in seen.calls if len(call.keys) > seen.limit]
             if too_large:
                 yield f"a call of {too_large[0]} keys: it had been shown that {seen.limit} are the most"
-        learnable = seen.limit >= SMALLEST_LIMIT or (seen.reads and not seen.backend.reads_in_batches)
+        backend = seen.backend
+        worded = not backend.reads_in_batches and bool(NO_BATCH_READS.search(backend.says))
+        learnable = seen.limit >= SMALLEST_LIMIT or (seen.reads and worded)
         if count >= 4 * seen.limit and learnable and seen.undisturbed:
             self.taught.setdefault(name, seen.now)
         if count > seen.limit:

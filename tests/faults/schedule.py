@@ -34,6 +34,7 @@ class Backend:
         empty_key: Whether the empty key is allowed.
         key_by_key: Whether a write is applied up to the first refused key; otherwise it is all or nothing.
         reads_in_batches: Whether get-many of several keys works at all.
+        says: The error of such a get-many if it does not.
     """
 
     most_read: int = ANY_NUMBER
@@ -43,6 +44,7 @@ class Backend:
     empty_key: bool = True
     key_by_key: bool = False
     reads_in_batches: bool = True
+    says: str = "wrong number of arguments for 'keys' command"
 
     def takes(self, key: str) -> bool:
         return not set(key) & set(self.refused) and (self.empty_key or key != "")
@@ -57,6 +59,7 @@ class Backend:
 BACKENDS: Final[dict[str, Backend]] = {
     "SQLite": Backend(),
     "Redis": Backend(reads_in_batches=False),
+    "Redis, in other words": Backend(reads_in_batches=False, says="ERR unknown"),
     "DynamoDB": Backend(most_read=100, most_written=25, empty_key=False),
     "Cosmos": Backend(refused="/\\?#", key_by_key=True),
     "7 a call": Backend(most_read=7, most_written=7),

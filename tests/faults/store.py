@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from embedded.store import HostError
 from kv_batch.bucket import Clock, Learned, probe_key
-from kv_batch.errors import StoreUnreachable
-from kv_batch.translation import store_error
+from kv_batch.errors import StoreError, StoreUnreachable
+from kv_batch.translation import NO_BATCH_READS, store_error
 from tests.clock import VirtualTime
 from tests.faults.schedule import (
     ANSWERS,
@@ -195,7 +195,7 @@ class FaultyStore:
         backend, keys, several = self.backend, call.keys, call.name.endswith("_many")
         if call.name == "get_many":
             if not backend.reads_in_batches:
-                return "wrong number of arguments for 'keys' command", 0
+                return backend.says, 0
             if backend.cap < ANY_NUMBER:
                 size = sum(len(key) + len(self.data.get(key, b"")) for key in keys)
                 if size > backend.cap:
@@ -236,8 +236,13 @@ class FaultyBucket:
         return [await self.get(key) for key in keys]
 
     async def get_many(self, keys: Sequence[str]) -> list[tuple[str, bytes | None]]:
-        with _translated():
-            return [*self._store.get_many(keys)]
+        try:
+            with _translated():
+                return [*self._store.get_many(keys)]
+        except StoreError as error:
+            if NO_BATCH_READS.search(error.reason):
+                self.learned.batch_reads.never(self.clock.now())
+            raise
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
         with _translated():

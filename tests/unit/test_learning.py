@@ -12,9 +12,9 @@ from gateway.streams import PART_BYTES
 from kv_batch.batch import delete_many, get_many, list_keys, set_many
 from kv_batch.bucket import LIMIT_EXPIRES, MOST_KEYS, SINGLY_EXPIRES, Learned, Limit
 from kv_batch.errors import StoreFailed
-from kv_batch.reading import Read
+from kv_batch.reading import CONCURRENT_BYTES, MAX_CONCURRENT_READS, UNKNOWN_SIZES, Read
 from kv_batch.writing import TEACHING_BYTES
-from tests.buckets import DynamoDb, Redis, SmallCap, Sqlite
+from tests.buckets import DynamoDb, OddRedis, Redis, SmallCap, Sqlite, WeighedRedis
 
 Result = TypeVar("Result")
 
@@ -152,7 +152,42 @@ def test_a_store_that_read_no_batches_is_asked_for_one_again() -> None:
     bucket.time.seconds += 1
     bucket.calls.clear()
     run(get_many(bucket, keys))
-    assert [call for call in bucket.calls if call[0] == "get_many"] == [("get_many", 300), ("get_many", 2)]
+    assert [call for call in bucket.calls if call[0] == "get_many"] == [("get_many", 300)]
+
+
+def test_keys_read_one_by_one_are_few_at_once_if_their_values_are_large() -> None:
+    bucket = WeighedRedis(dict.fromkeys((f"k{number:03}" for number in range(100)), bytes(8 * MIB)))
+    for first in UNKNOWN_SIZES, CONCURRENT_BYTES // (8 * MIB):
+        bucket.rounds.clear()
+        assert run(get_many(bucket, list(bucket.data))) == list(bucket.data.items())
+        assert bucket.rounds[0] == (first, first * 8 * MIB)
+        assert {size for _, size in bucket.rounds[1:]} == {CONCURRENT_BYTES}
+    bucket.rounds.clear()
+    assert run(all_parts(bucket, list(bucket.data))) == bucket.data
+    assert sum(count for count, _ in bucket.rounds) <= UNKNOWN_SIZES  # the others were read alone
+    assert bucket.learned.largest == 8 * MIB
+
+
+def test_small_values_are_read_in_one_round_once_their_size_is_known() -> None:
+    keys = [f"k{number:03}" for number in range(MAX_CONCURRENT_READS)]
+    bucket = WeighedRedis(dict.fromkeys(keys, bytes(1_000)))
+    run(get_many(bucket, keys[:100]))
+    assert [count for count, _ in bucket.rounds] == [8, 32, 60]
+    for count in 100, MAX_CONCURRENT_READS:
+        bucket.rounds.clear()
+        run(get_many(bucket, keys[:count]))
+        assert bucket.rounds == [(count, 1_000 * count)]
+
+
+def test_one_large_value_among_small_ones_is_forgotten_after_a_few_reads() -> None:
+    keys = [f"k{number:03}" for number in range(100)]
+    bucket = WeighedRedis(dict.fromkeys(keys, bytes(1_000)) | {"logo": bytes(10 * MIB)})
+    run(get_many(bucket, ["logo", "k001"]))
+    run(get_many(bucket, keys))
+    assert [count for count, _ in bucket.rounds] == [2, 3, 6, 12, 25, 51, 3]
+    bucket.rounds.clear()
+    run(get_many(bucket, keys))
+    assert len(bucket.rounds) == 1
 
 
 def test_a_limit_of_bytes_for_a_write_is_no_limit_of_pairs() -> None:
@@ -178,6 +213,39 @@ def test_a_refused_call_of_few_bytes_teaches(size: int) -> None:
     run(set_many(bucket, [(f"k{number:02}", bytes(size)) for number in range(50)]))
     run(set_many(bucket, [(f"k{number:02}", bytes(size)) for number in range(50)]))
     assert bucket.learned.set_many.most == (25 if size * 50 <= TEACHING_BYTES else MOST_KEYS)
+
+
+def test_two_errors_of_one_hiccup_do_not_teach_that_a_store_reads_no_batches() -> None:
+    keys = [f"k{number:03}" for number in range(100)]
+    bucket = Accident(dict.fromkeys(keys, b"1"))
+    bucket.failing = (0, 1)
+    assert run(get_many(bucket, keys)) == list(bucket.data.items())
+    assert bucket.calls[:2] == [("get_many", 100), ("get_many", 2)]
+    assert {name for name, _ in bucket.calls[2:]} == {"get"}  # the rest of this read, and no longer
+    assert bucket.learned.batch_reads.work is None
+    bucket.calls = [("", 0)] * 2
+    run(get_many(bucket, keys))
+    assert bucket.calls[2:] == [("get_many", 100)]
+
+
+def test_a_store_that_refuses_batches_in_unknown_words_is_asked_twice_a_read() -> None:
+    keys = [f"k{number:03}" for number in range(300)]
+    bucket = OddRedis(dict.fromkeys(keys, b"1"))
+    for _ in range(3):
+        bucket.calls.clear()
+        assert run(get_many(bucket, keys)) == list(bucket.data.items())
+        assert [call for call in bucket.calls if call[0] != "get"] == [("get_many", 300), ("get_many", 2)]
+
+
+def test_two_refused_keys_say_nothing_where_batches_were_read() -> None:
+    keys = [f"k{number:03}" for number in range(100)]
+    bucket = Accident(dict.fromkeys(keys, b"1"))
+    bucket.failing = range(1, 8)  # 100, 50, 25, 12, 6, 3 and 2 keys
+    run(get_many(bucket, keys))
+    assert bucket.calls == [("get_many", 100)]
+    assert run(get_many(bucket, keys)) == list(bucket.data.items())
+    assert [name for name, _ in bucket.calls[8:10]] == ["get", "get"]
+    assert {name for name, _ in bucket.calls[10:]} == {"get_many"}
 
 
 def test_a_part_asks_for_a_repeated_key_once() -> None:
