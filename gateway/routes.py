@@ -91,7 +91,8 @@ def post_get_many(head: Head, _: Limits) -> Operation:
         body = form.open(call.request)
         blocks = ndjson.read(body, call.limits, ndjson.decode_key_lines, ended=ended)
         if in_lines:
-            return await _streamed(call, streams.read_lines(call.store, blocks, always_base64), in_gzip)
+            most = call.limits.answer_bytes
+            return await _streamed(call, streams.read_lines(call.store, blocks, always_base64, most), in_gzip)
         return await _get_many(call, await _all_keys(call, blocks), always_base64)
 
     return of_lines
@@ -233,7 +234,7 @@ async def _values(bucket: Bucket, keys: list[str], retry: Retry, most: int) -> l
     """The values of the keys, unless they have more than `most` bytes."""
     values: dict[str, bytes | None] = {}
     size = 0
-    parts = Read.once(keys, retry)
+    parts = Read.once(keys, retry, most)
     while parts.left:
         part = (await parts.next(bucket)).values
         # An answer is at least as large as its values, so one that is too large is refused early.
@@ -258,7 +259,12 @@ def _answering(head: Head, always_base64: bool) -> Callable[[Call, list[str]], A
     if _answers_in(head, JSON, NDJSON) == JSON:
         return partial(_get_many, always_base64=always_base64)
     in_gzip = _takes_gzip(head)
-    return lambda call, keys: _streamed(call, streams.read_keys(call.store, keys, always_base64), in_gzip)
+
+    async def as_lines(call: Call, keys: list[str]) -> Response:
+        most = call.limits.answer_bytes
+        return await _streamed(call, streams.read_keys(call.store, keys, always_base64, most), in_gzip)
+
+    return as_lines
 
 
 def _writing(

@@ -21,9 +21,9 @@ from kv_batch.reading import Part, Read
 PART_BYTES = 1024 * 1024
 """The approximate size in bytes of the keys and values that are read from a store at a time."""
 
-MAX_ENCODED_BYTES = 4 * PART_BYTES
-"""The maximum size in bytes of the values that are encoded together. Larger parts are encoded in pieces,
-because encoding takes several times the size of the values in memory."""
+REMEMBERED_KEYS = 8_192
+"""The number of distinct keys of a request after which they are forgotten, and their repeats not recognized.
+gzip repeats bytes of the last 32 KiB, which hold fewer lines, so a small body cannot name more keys again."""
 
 FLUSH_BYTES = 4 * 1024 * 1024
 """The size of lines in bytes at which they are written, however few they are."""
@@ -51,7 +51,7 @@ async def write_lines(store: Store, write: WriteOperation[Item], blocks: Blocks[
             if size > FLUSH_BYTES:
                 await writer.flush()
                 size = 0
-            elif writer.held >= MOST_KEYS:
+            elif len(writer.items) >= MOST_KEYS:
                 await writer.flush(full_calls=True)
                 size = lines.size  # the remaining lines are of this block
     except Problem as problem:
@@ -71,6 +71,7 @@ class _LineWriter(Generic[Item]):
         failed: Key to reason of the keys that failed by themselves and that no later call wrote.
         resume_line: The first line that is neither applied nor in `failed`; None if there is none.
         cause: The last error of the store; None if there is none.
+        items: The items of the lines that were taken but not yet written.
     """
 
     def __init__(self, store: Store, write: WriteOperation[Item]) -> None:
@@ -80,17 +81,12 @@ class _LineWriter(Generic[Item]):
         self.cause: StoreError | None = None
         self._store = store
         self._write = write
-        self._items: list[Item] = []
+        self.items: list[Item] = []
         self._numbers: list[Sequence[int]] = []
         self._failed_lines: Counter[str] = Counter()
 
-    @property
-    def held(self) -> int:
-        """The number of lines that were taken but not yet written."""
-        return len(self._items)
-
     def take(self, lines: ndjson.Lines[Item]) -> None:
-        self._items += lines.items
+        self.items += lines.items
         self._numbers.append(lines.numbers)
 
     def failure(self, cause: StoreError | Problem) -> StreamFailed:
@@ -106,11 +102,11 @@ class _LineWriter(Generic[Item]):
             StreamFailed: the store failed, and no more lines should be taken.
             NoSuchStore, StoreNotGranted: nothing was done so far.
         """
-        if not self._items:
+        if not self.items:
             return
-        left = len(self._items) % MOST_KEYS if full_calls else 0
-        count = len(self._items) - left
-        items, self._items = self._items[:count], self._items[count:]
+        left = len(self.items) % MOST_KEYS if full_calls else 0
+        count = len(self.items) - left
+        items, self.items = self.items[:count], self.items[count:]
         blocks, self._numbers = self._numbers, [self._numbers[-1][-left:]] if left else []
         try:
             await self._store.write(self._write, items)
@@ -154,32 +150,34 @@ class _LineWriter(Generic[Item]):
             self.applied += self._failed_lines.pop(key)
 
 
-async def read_lines(store: Store, blocks: Blocks[str], always_base64: bool) -> AsyncGenerator[bytes, None]:
+async def read_lines(
+    store: Store, blocks: Blocks[str], always_base64: bool, most_repeated: int
+) -> AsyncGenerator[bytes, None]:
     """get-many of a body of any length: one line for each of its lines, in the same order.
 
-    Lines that have arrived are answered before more are awaited.
+    Lines that have arrived are answered before more are awaited. The values that are answered again for
+    repeated keys may have `most_repeated` bytes.
 
     Raises:
-        Problem: a line is invalid, or the body was cut short. The lines before it have been answered.
+        Problem: a line is invalid, the body was cut short, or too much is repeated. Lines before it have been
+            answered.
         StoreError: as get_many.
     """
     read = Read([], PART_BYTES, store.retry)
+    repeats = _Repeats(most_repeated)
     async for lines in blocks:
         read = Read(lines.items, PART_BYTES, store.retry, read.count)
-        async for chunk in _read(store, read, always_base64):
+        async for chunk in _read(store, read, always_base64, repeats, lines.numbers):
             yield chunk
         if lines.problem is not None:
             raise lines.problem
 
 
-async def read_keys(store: Store, keys: list[str], always_base64: bool) -> AsyncGenerator[bytes, None]:
-    """get-many of a list of keys, as lines in their order.
-
-    Raises:
-        StoreError: as get_many.
-    """
-    async for chunk in _read(store, Read(keys, PART_BYTES, store.retry), always_base64):
-        yield chunk
+def read_keys(
+    store: Store, keys: list[str], always_base64: bool, most_repeated: int
+) -> AsyncGenerator[bytes, None]:
+    """get-many of a list of keys, as lines in their order. Limits and errors are those of `read_lines`."""
+    return _read(store, Read(keys, PART_BYTES, store.retry), always_base64, _Repeats(most_repeated))
 
 
 async def delete_keys(store: Store, keys: list[str]) -> None:
@@ -233,18 +231,52 @@ async def export(store: Store, prefix: str, always_base64: bool) -> AsyncGenerat
         pairs = part.values
         if None in pairs.values():
             pairs = {key: value for key, value in pairs.items() if value is not None}
-        for piece in _pieces(pairs, part.size):
-            for chunk in _lines(store, piece, always_base64):
+        for chunk in _lines(store, pairs, always_base64) if pairs else ():
+            yield chunk
+
+
+async def _read(
+    store: Store, read: Read, always_base64: bool, repeats: _Repeats, numbers: Sequence[int] = ()
+) -> AsyncGenerator[bytes, None]:
+    while read.left:
+        line = numbers[read.start] if numbers else None
+        part = await store.do(read.next)
+        repeats.add(part, line)
+        for run in _runs(part):
+            for chunk in _lines(store, run, always_base64):
                 yield chunk
 
 
-async def _read(store: Store, read: Read, always_base64: bool) -> AsyncGenerator[bytes, None]:
-    while read.left:
-        part = await store.do(read.next)
-        for run in _runs(part):
-            for piece in _pieces(run, part.size):
-                for chunk in _lines(store, piece, always_base64):
-                    yield chunk
+class _Repeats:
+    """Bounds what is answered again in a request: a small body can name one large value many times."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._keys: set[str] = set()
+
+    def add(self, part: Part, line: int | None) -> None:
+        """Adds a part before it is answered. `line` is the number of its first line.
+
+        Raises:
+            Problem: `too-large`.
+        """
+        values = part.values
+        self._size += sum(len(values[key] or b"") for key in self._keys.intersection(values))
+        if len(part.keys) > len(values):
+            self._size += sum(map(len, filter(None, map(values.get, part.keys)))) - part.size
+        if self._size > self._most:
+            at = f" The answer ends before line {line}." if line else ""
+            raise Problem(
+                "too-large",
+                f"The values of repeated keys would be answered again with more than {self._most} bytes "
+                f"(max_answer_bytes).{at} Request each key once.",
+                {"line": line} if line else {},
+                limit=self._most,
+            )
+        if len(self._keys) >= REMEMBERED_KEYS:
+            self._keys.clear()
+        self._keys.update(values)
 
 
 def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) -> Iterator[bytes]:
@@ -257,24 +289,6 @@ def _lines(store: Store, pairs: dict[str, bytes | None], always_base64: bool) ->
         if chunk is None:
             return
         yield chunk
-
-
-def _pieces(pairs: dict[str, bytes | None], size: int) -> Iterator[dict[str, bytes | None]]:
-    """Splits the pairs of a part whose values turned out much larger than those before it."""
-    if size <= MAX_ENCODED_BYTES:
-        if pairs:
-            yield pairs
-        return
-    piece: dict[str, bytes | None] = {}
-    size = 0
-    for key, value in pairs.items():
-        piece[key] = value
-        size += len(value or b"")
-        if size > PART_BYTES:
-            yield piece
-            piece, size = {}, 0
-    if piece:
-        yield piece
 
 
 def _runs(part: Part) -> Iterator[dict[str, bytes | None]]:

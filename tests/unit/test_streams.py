@@ -17,12 +17,12 @@ from gateway.gateway import Gateway
 from gateway.http import BodyCutShort, Request, Response
 from gateway.record import LoggedBody
 from gateway.stores import MAX_REPORTED_FAILURES
-from gateway.streams import FLUSH_BYTES, PART_BYTES
+from gateway.streams import FLUSH_BYTES, PART_BYTES, REMEMBERED_KEYS, _Repeats
 from gateway.wire.media import JSON, NDJSON
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import NoSuchStore, StoreFailed
-from kv_batch.reading import Read
-from tests.buckets import Cosmos, DynamoDb, Refusing, Sqlite
+from kv_batch.reading import Part, Read
+from tests.buckets import Cosmos, Down, DynamoDb, Refusing, Sqlite, WeighedRedis
 from tests.unit.test_gateway import SmallBody, SmallHost, answered, ask, problem
 
 
@@ -204,6 +204,23 @@ def test_a_body_cut_short_leaves_whole_lines_and_says_which() -> None:
     assert sorted(bucket.data) == sorted(numbered(9))
 
 
+def test_an_import_of_large_lines_stops_at_once_at_a_store_that_takes_nothing() -> None:
+    bucket = Down()
+    body = lines_of({str(number): "v" * FLUSH_BYTES for number in range(5)})
+    told = problem(send(bucket, "set-many", SmallBody(cut(body, 70_000))))
+    assert (told["applied"], told["failed"], told["resume_line"]) == (0, [], 1)
+    assert bucket.calls == [("set_many", 1), ("delete_many", 1)]
+
+
+def test_large_lines_that_are_refused_by_themselves_stop_no_import() -> None:
+    bucket = Refusing()
+    bucket.longest = FLUSH_BYTES
+    body = lines_of({"a": "v" * (FLUSH_BYTES + 1), "b": "1", "c": "v" * (FLUSH_BYTES + 1)})
+    told = problem(send(bucket, "set-many", SmallBody(cut(body, 70_000))))
+    assert [each["key"] for each in told["failed"]] == ["a", "c"]
+    assert (told["applied"], "resume_line" in told, bucket.data) == (1, False, {"b": b"1"})
+
+
 @settings(max_examples=25, deadline=None)
 @given(calls=st.integers(0, 5), size=st.integers(4_000, 1_000_000))
 def test_after_a_failure_all_before_resume_line_is_done_and_the_rest_completes(calls: int, size: int) -> None:
@@ -303,6 +320,75 @@ def test_lines_that_repeat_a_few_keys_ask_for_each_once() -> None:
     answer = content(ask_all(bucket, "POST", "/v1/default/get-many", body, content_type=NDJSON))
     assert answer == b'{"key": "a", "value": "1"}\n{"key": "b", "value": "2"}\n' * 500
     assert len(bucket.calls) <= 5
+
+
+LARGE = b"v" * 1_000_000
+REPEATED_BYTES = 64 * 1024 * 1024
+
+
+def repeated(counts: dict[str, int]) -> bytes:
+    return b"".join(b'{"key": "%s"}\n' % key.encode() * count for key, count in counts.items())
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_large_value_is_not_answered_again_without_an_end(as_json: bool) -> None:
+    bucket = Sqlite({"a": LARGE})
+    body = json.dumps({"keys": ["a"] * 10_000}).encode() if as_json else repeated({"a": 10_000})
+    kind = JSON if as_json else NDJSON
+    told = problem(ask_all(bucket, "POST", "/v1/default/get-many", body, content_type=kind, accept=NDJSON))
+    assert (told["status"], told["limit"], told.get("line")) == (413, REPEATED_BYTES, None if as_json else 1)
+    assert "Request each key once" in told["detail"]
+    assert bucket.calls == [("get", 1)]
+
+
+def test_a_request_that_repeats_too_much_ends_where_it_does() -> None:
+    bucket = Sqlite({"a": LARGE, "b": b"1"})
+    once, again = repeated({"a": 1, "b": 100}), repeated({"a": 10})
+    body = SmallBody([once, *[again] * 20])
+    answer = answered(
+        SmallHost(bucket), Request("POST", "/v1/default/get-many", {"content-type": NDJSON}, body)
+    )
+    *rows, last = map(json.loads, content(answer).splitlines())
+    assert [row["key"] for row in rows] == ["a", *["b"] * 100, *["a"] * (len(rows) - 101)]
+    assert REPEATED_BYTES / 1_000_000 - 12 < len(rows) - 101 <= REPEATED_BYTES / 1_000_000
+    assert (last["problem"]["status"], last["problem"]["line"]) == (413, len(rows) + 1)
+
+
+def test_keys_that_are_not_repeated_have_no_limit_and_are_forgotten() -> None:
+    bucket = Sqlite({f"k{number}": LARGE for number in range(100)})
+    body = SmallBody([repeated({f"k{number}": 1 for number in range(100)})])
+    request = Request("POST", "/v1/default/get-many", {"content-type": NDJSON}, body)
+    assert len(content(answered(SmallHost(bucket), request))) > 100 * len(LARGE)
+    repeats = _Repeats(10)
+    for number in range(100):
+        keys = [f"{number} {each}" for each in range(REMEMBERED_KEYS // 10)]
+        repeats.add(Part(keys, dict.fromkeys(keys, b"12"), 2 * len(keys)), None)
+        assert len(repeats._keys) < 1.2 * REMEMBERED_KEYS
+
+
+@pytest.mark.parametrize("limit", [None, 16 * 1024 * 1024])
+def test_an_answer_that_is_too_large_is_not_read_to_its_end(limit: int | None) -> None:
+    bucket = WeighedRedis(dict.fromkeys((f"k{number}" for number in range(100)), LARGE * 8))
+    host = SmallHost(bucket, **{} if limit is None else {"max_answer_bytes": str(limit)})
+    limit = limit or 64 * 1024 * 1024
+    for _ in range(2):
+        bucket.rounds.clear()
+        told = problem(ask(host, "POST", "/v1/default/get-many", {"keys": list(bucket.data)}))
+        assert (told["status"], told["limit"]) == (413, limit)
+        assert sum(size for _, size in bucket.rounds) <= max(limit, 64_000_000) + 32_000_000
+    assert max(size for _, size in bucket.rounds) <= min(limit, 32_000_000)
+
+
+@pytest.mark.parametrize("export", [False, True])
+def test_large_values_are_streamed_from_redis_a_few_at_a_time(export: bool) -> None:
+    bucket = WeighedRedis(dict.fromkeys((f"k{number:02}" for number in range(40)), LARGE * 8))
+    if export:
+        answer = ask_all(bucket, "GET", "/v1/default/export")
+    else:
+        body = repeated(dict.fromkeys(bucket.data, 1))
+        answer = ask_all(bucket, "POST", "/v1/default/get-many", body, content_type=NDJSON)
+    assert [json.loads(line)["key"] for line in content(answer).splitlines()] == list(bucket.data)
+    assert bucket.rounds == [(8, 64_000_000)]
 
 
 def test_a_key_that_is_listed_twice_is_shown_once() -> None:
