@@ -26,7 +26,6 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?=[ \t]*(?:;|\Z))")
 # The quantifiers are possessive, so that no positions are kept for backtracking.
 _QUOTED = re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"(?=[ \t]*(?:;|\Z))', re.DOTALL)
 _UNESCAPED = re.compile(r'"([^"]*+)"(?=[ \t]*(?:;|\Z))')
-_END = re.compile(r"[ \t]*;?[ \t]*")
 
 _EXTENDED = re.compile(
     r"(utf-8|iso-8859-1)'[^']*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*+)", re.IGNORECASE
@@ -76,7 +75,7 @@ def name_of(header: str) -> str:
         if attribute in names:
             raise NoName(f"The content-disposition of a part has the {attribute[:MAX_QUOTED]} twice.")
         names[attribute] = found[0]
-    if not _END.fullmatch(header, start):
+    if header[start:].strip(" \t") not in ("", ";"):
         raise NoName(
             "The content-disposition of a part cannot be read after its parameters (RFC 7578 section 4.2)."
         )

@@ -20,7 +20,7 @@ from gateway.settings import Limits
 from gateway.wire.bulk import LONG_LINE_BYTES, bulk_keys, bulk_pairs, end_of_piece
 from gateway.wire.encoding import NEWLINE, encode_pairs
 from gateway.wire.json_text import TooMany, min_content_bytes, parse
-from gateway.wire.mistaken import BOM, explain_line
+from gateway.wire.mistaken import BOM, ONE_A_LINE, explain_line
 from gateway.wire.pairs import Pair, decode_key, decode_pair
 from gateway.wire.place import Line, Place
 
@@ -315,7 +315,7 @@ def _parsed(line: bytes, place: Line) -> object:
     except TooMany:
         raise Problem(
             "malformed-body",
-            f"{place} has more values than any pair. A line must be one pair, not a list of pairs.",
+            f"{place} has more values than any pair. {ONE_A_LINE}",
             place.where(),
         ) from None
 
