@@ -31,7 +31,8 @@ def mend(component: bytes) -> bytes:
     """Return the component with a runtime that frees its copies.
 
     Raises:
-        Unexpected: the component has no such runtime, or more than one.
+        Unexpected: the component has no such runtime, or more than one, or it is fixed already. A second fix
+            would free the copies twice.
     """
     parts = list(wasm.sections(component))
     runtimes = [
@@ -59,14 +60,17 @@ def _wrapped(module: bytes) -> bytes:
     new = imported + count
 
     # (context, type, &pointer) -> length. The pointer of the copy is stored, or 0 if there is no copy.
-    body = (
-        bytes([1, 1, 0x7F])  # one local of type i32: the length
-        + bytes([0x20, 0, 0x20, 1, 0x20, 2, 0x10]) + wasm.leb(old) + bytes([0x21, 3])  # length = old(…)
+    freeing = (
+        bytes([0x21, 3])  # length = old(…)
         + bytes([0x20, 2, 0x28, 2, 0, 0x04, 0x40])  # if the pointer is not 0
         + bytes([0x20, 0, 0x20, 2, 0x28, 2, 0, 0x20, 3, 0x41, 1, 0x41, 1, 0x10]) + wasm.leb(free)
         # free(context, pointer, length, alignment 1, deferred)
         + bytes([0x0B, 0x20, 3, 0x0B])  # the length
     )  # fmt: skip
+    if bodies.data.endswith(freeing):
+        raise wasm.Unexpected("it is fixed already: its last function frees the copies")
+    # One local of type i32: the length.
+    body = bytes([1, 1, 0x7F, 0x20, 0, 0x20, 1, 0x20, 2, 0x10]) + wasm.leb(old) + freeing
     types.data = wasm.leb(count + 1) + types.data[start:] + wasm.leb(pop_type)
     count, start = wasm.number(bodies.data, 0)
     bodies.data = wasm.leb(count + 1) + bodies.data[start:] + wasm.leb(len(body)) + body

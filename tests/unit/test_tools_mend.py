@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import wasmtime
 
@@ -60,6 +62,21 @@ def test_what_is_copied_is_freed_after_the_call_and_nothing_else_is() -> None:
 def test_a_component_without_the_runtime_cannot_be_mended() -> None:
     with pytest.raises(wasm.Unexpected, match="0 of its core modules"):
         mend.mend(component(wasmtime.wat2wasm("(module)")))
+
+
+def test_what_is_mended_is_not_mended_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second fix would free each copy twice."""
+    file = tmp_path / "some.wasm"
+    file.write_bytes(component(wasmtime.wat2wasm(RUNTIME)))
+    monkeypatch.setattr("sys.argv", ["mend", str(file)])
+    assert mend.main() == 0
+    mended = file.read_bytes()
+    assert mend.main() == 1
+    assert f"cannot fix {file}" in (told := capsys.readouterr().err)
+    assert "it is fixed already" in told
+    assert file.read_bytes() == mended
 
 
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 2**32 - 1])
