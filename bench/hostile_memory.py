@@ -1,9 +1,10 @@
 """The memory and the time that a caller can make a host use: `python -m bench.hostile_memory [HOST [WORDS]]`.
 
-Each request is the worst of its kind that the limits accept or refuse. It is sent to a host that has just
-started: first once, then 6 times concurrently, then 16 times. The program prints by how much the peak of the
-host's memory exceeded the memory before, and the time until the last answer. With WORDS, it sends only the
-requests whose names have these words. SECURITY.md has the table.
+HOST is `spin` (with SQLite), `redis` (Spin with Redis) or `embedded`. Each request is the worst of its kind
+that the limits accept or refuse. It is sent to a host that has just started: first once, then 6 times
+concurrently, then 16 times. The program prints by how much the peak of the host's memory exceeded the memory
+before, and the time until the last answer. With WORDS, it sends only the requests whose names have these
+words. SECURITY.md has the table.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
@@ -27,6 +28,8 @@ import httpx
 from bench.files import forget_peak, peak, resident
 from gateway.settings import Limits
 from gateway.wire.media import JSON, NDJSON
+from tests.backends.engines import Engine, redis
+from tests.backends.engines import why_not as why_no_engine
 from tests.component.test_hostile import BROKEN
 from tests.servers import Server, serving, why_not
 
@@ -35,6 +38,7 @@ AT_ONCE = (1, 6, 16)
 
 MIB = 1024 * 1024
 LIMITS = Limits()
+EXPORT = "/v1/default/export"
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ def attacks() -> Iterator[Attack]:
         200,
         post(get_many, lines({"key": key} for key in LARGE), NDJSON),
     )
-    yield Attack("reader", "an export: 100,000 keys, 60 MB", 200, get("/v1/default/export"))
+    yield Attack("reader", "an export: 100,000 keys, 60 MB", 200, get(EXPORT))
     size = body // LIMITS.keys - 40
     pairs = [{"key": f"{number:05}", "value": "v" * size} for number in range(LIMITS.keys)]
     yield Attack("writer", "16 MB of JSON", 200, post(set_many, json.dumps({"pairs": pairs}).encode(), JSON))
@@ -161,6 +165,7 @@ def attacks() -> Iterator[Attack]:
     )
     yield Attack("writer", "a line of 10 GB", 413, endless(NDJSON, "writer", 128))
     yield from requests_of_readers()
+    yield from many_large_values()
     yield from packed_lines()
     yield from packed_bodies()
 
@@ -181,6 +186,21 @@ def requests_of_readers() -> Iterator[Attack]:
     yield Attack("reader", "60 MB that are 360 in JSON", 413, get("/v1/default?key=" + keys), zeros)
     as_lines = get("/v1/default?key=" + keys, accept=NDJSON)
     yield Attack("reader", "60 MB that are 360 as lines", 200, as_lines, zeros)
+
+
+def many_large_values() -> Iterator[Attack]:
+    """800 MiB of values, which are read from Redis by concurrent calls; and one value again and again."""
+    get_many = "/v1/default/get-many"
+    keys = [f"picture{number:02}" for number in range(100)]
+    value = "v" * (8 * MIB)
+    pictures = lines({"key": key, "value": value} for key in keys)
+    as_lines = lines({"key": key} for key in keys)
+    yield Attack("reader", "an export of 100 values of 8 MiB", 200, get(EXPORT + "?prefix=p"), pictures)
+    yield Attack("reader", "100 values of 8 MiB as lines", 200, post(get_many, as_lines, NDJSON), pictures)
+    as_json = post(get_many, json.dumps({"keys": keys}).encode(), JSON)
+    yield Attack("reader", "100 values of 8 MiB as JSON", 413, as_json, pictures)
+    repeats = lines([{"key": LARGE[0]}] * 10_000)
+    yield Attack("reader", "10,000 lines of one key of 10 MB", 413, packed(get_many, repeats, NDJSON))
 
 
 def packed_lines() -> Iterator[Attack]:
@@ -239,9 +259,20 @@ def form(size: int) -> bytes:
     return head + value + b"\r\n" + head + rest + b"\r\n--b--\r\n"
 
 
-def guarded(host: str, data: Path) -> AbstractContextManager[Server]:
+def engine_of(host: str, data: Path) -> AbstractContextManager[Engine]:
+    """The engine of a host. An engine without a runtime configuration is the host's own."""
+    return redis(data) if host == "redis" else nullcontext(Engine())
+
+
+def guarded(host: str, data: Path, engine: Engine) -> AbstractContextManager[Server]:
     """A host that requires a token."""
-    return serving(host, data, anonymous="none", read_token="reader", write_token="writer")
+    arguments: list[str] = []
+    if engine.runtime_config:
+        config = data / "runtime-config.toml"
+        config.write_text(engine.runtime_config)
+        arguments = ["--runtime-config-file", str(config)]
+    host = "spin" if host == "redis" else host
+    return serving(host, data, *arguments, anonymous="none", read_token="reader", write_token="writer")
 
 
 def fill(server: Server, more: bytes) -> None:
@@ -277,7 +308,8 @@ def main() -> int:
     """Measures and prints the results. Returns 1 if an answer was wrong or a host broke."""
     host = (*sys.argv[1:], "spin")[0]
     words = " ".join(sys.argv[2:])
-    if missing := why_not(host):
+    missing = why_not("spin") or why_no_engine("Redis") if host == "redis" else why_not(host)
+    if missing:
         print(f"not measured: {missing}", file=sys.stderr)
         return 1
     wrong = 0
@@ -289,12 +321,12 @@ def main() -> int:
         told: set[int] = set()
         figures = ""
         for count in AT_ONCE:
-            with tempfile.TemporaryDirectory() as name:
+            with tempfile.TemporaryDirectory() as name, engine_of(host, Path(name)) as engine:
                 data = Path(name)
                 if attack.who == "reader":
-                    with guarded(host, data) as server:
+                    with guarded(host, data, engine) as server:
                         fill(server, attack.stored)
-                with guarded(host, data) as server:
+                with guarded(host, data, engine) as server:
                     get("/v1/default?key=a")(server)
                     grew, seconds, statuses = at_once(attack, server, count)
                     if broken := BROKEN.search(server.logged()) or server.process.poll() is not None:
