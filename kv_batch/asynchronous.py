@@ -107,10 +107,11 @@ class AsyncStore:
             raise failure
         return keys
 
-    async def _probe(self) -> bool:
+    async def _probe(self, task: Task) -> bool:
         try:
             if self._store is None:
                 self._store = await self._host.key_value.Store.open(self._label)
+                task.progressed_at = self._host.clock.now()
             return await _ends_at_once(self._store.exists(probe_key()))
         except self._err as error:
             failure = error.value  # type: ignore[attr-defined]

@@ -77,12 +77,13 @@ class Reachability:
         heard_at: When a remote store last answered a call; `-inf` if the last call failed, or none was made.
     """
 
-    def __init__(self, clock: Clock, spawn: Spawn, probe: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(self, clock: Clock, spawn: Spawn, probe: Callable[[Task], Awaitable[bool]]) -> None:
         """A store of an instance.
 
         Args:
             clock: The clock of the host.
-            spawn: Runs a coroutine concurrently with the request, and beyond its end.
+            spawn: Runs a coroutine concurrently with the request, and beyond its end. It returns before the
+                coroutine begins.
             probe: Makes one cheap asynchronous call. Returns whether it ended before it returned. Raises the
                 StoreError of that call.
         """
@@ -93,9 +94,7 @@ class Reachability:
         self._clock = clock
         self._spawn = spawn
         self._probe = probe
-        self._probing = False
-        self._asked_at = 0.0  # when the last probe began
-        self._refusal: StoreError | None = None
+        self._asked: Task | None = None  # the probe that is not answered
         self._passing = 0  # rounds that wait until the store is open
         self._queue: deque[object] = deque()  # blocking calls that wait for their turn
 
@@ -126,35 +125,33 @@ class Reachability:
     async def _answers(self, within: float, deadline: float) -> None:
         # An answer counts when it is noticed, however old it is by then.
         now = self._clock.now()
-        if self._probing:
+        if (asked := self._asked) is not None:
 
             def end() -> float:
-                return min(deadline, max(now, self._asked_at) + PROBE_TIMEOUT)
+                return min(deadline, max(now, asked.progressed_at) + PROBE_TIMEOUT)
 
-            answered = await until(self._clock, lambda: not self._probing, end)
+            answered = await until(self._clock, lambda: self._asked is not asked, end)
         elif now - self.heard_at <= within:
             return
         else:
-            self._probing = True
-            answered = await self._begin(self._ask).ended(min(deadline - now, PROBE_TIMEOUT))
+            self._asked = self._begin(self._ask)
+            answered = await self._asked.ended(min(deadline - now, PROBE_TIMEOUT))
         if not answered and self._clock.now() >= deadline:
             raise _busy()
         if not answered:
             raise StoreUnreachable(f"the store has not answered for {PROBE_TIMEOUT:.0f} seconds")
-        if self._refusal is not None:
+        if asked is not None and isinstance(asked.error, StoreError):
             # A new one for each request: a raised error refers to all that its request holds.
-            raise type(self._refusal)(self._refusal.reason)
+            raise type(asked.error)(asked.error.reason)
 
     async def _ask(self, task: Task) -> None:
-        self._asked_at = task.progressed_at
-        self._refusal = None
         try:
-            self.is_file = await self._probe()
+            self.is_file = await self._probe(task)
             self.heard()
         except StoreError as error:
-            self._refusal = not_made(error)
+            raise not_made(error) from None
         finally:
-            self._probing = False
+            self._asked = None
 
     async def enter(self, deadline: float | None = None) -> None:
         """Waits until a call may begin. The caller must begin it before it awaits anything else.

@@ -42,6 +42,7 @@ class Task:
 
     Attributes:
         progressed_at: When the task began, or last made progress.
+        error: The exception with which it ended.
     """
 
     def __init__(self, clock: Clock, spawn: Spawn, work: Callable[[Task], Awaitable[None]]) -> None:
@@ -53,7 +54,7 @@ class Task:
             work: Is passed the task, and does what is to be done.
         """
         self.progressed_at = clock.now()
-        self._error: Exception | None = None
+        self.error: Exception | None = None
         self._done = False
         self._clock = clock
         self._spawn = spawn
@@ -73,8 +74,8 @@ class Task:
         # Timers cannot be cancelled under componentize-py, so each is short.
         if not await _looked(self._clock, lambda: self._done, deadline, self._sleep, 0.002, 2, MAX_TICK):
             return False
-        if self._error is not None:
-            raise self._error
+        if self.error is not None:
+            raise self.error
         return True
 
     async def _run(self, work: Callable[[Task], Awaitable[None]]) -> None:
@@ -82,7 +83,7 @@ class Task:
         try:
             await work(self)
         except Exception as error:  # noqa: BLE001 - raised in `ended`: what left a spawned task would be a trap
-            self._error = error
+            self.error = error
         self._done = True
         self._wake()
 

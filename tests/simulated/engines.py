@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from kv_batch.asynchronous import Asynchronous
 from kv_batch.bucket import Bucket
-from kv_batch.reachability import BLOCKING_PROBE_TTL
+from kv_batch.reachability import BLOCKING_PROBE_TTL, PROBE_TTL
 from kv_batch.wit import Wit, open_bucket
 from tests.simulated.loop import Loop
 from tests.wit_types import Err, key_value, wasi_keyvalue_store
@@ -43,7 +43,9 @@ ANY_NUMBER = 1 << 30
 BLOCKING_PROBE_GRACE: Final = BLOCKING_PROBE_TTL + 0.05
 """Seconds for which a store may already be lost when a blocking call is made."""
 
-NOTHING_DONE: Final = ("database is locked", "too many requests")
+LOADING: Final = "An error was signalled by the server - BusyLoadingError: Redis is loading the dataset"
+
+NOTHING_DONE: Final = ("database is locked", "too many requests", LOADING)
 """The errors of calls that changed nothing."""
 
 OPERATION: ContextVar[int] = ContextVar("OPERATION", default=-1)
@@ -89,6 +91,9 @@ class Nature:
         lists: The maximum number of keys that list-keys returns; more keys are only available as a stream.
         refuses: A character that no key may have.
         repeats: Whether a list or an answer may have a key twice.
+        most_bytes: The maximum size of the values of one write, in bytes.
+        slow: Keys that start with this are answered one after the other; empty for none.
+        each_slow: The seconds between two such answers.
     """
 
     kind: Kind
@@ -102,6 +107,9 @@ class Nature:
     lists: int = ANY_NUMBER
     refuses: str = ""
     repeats: bool = False
+    most_bytes: int = ANY_NUMBER
+    slow: str = ""
+    each_slow: float = 0.4
 
     @property
     def longest_round_trip(self) -> float:
@@ -109,6 +117,9 @@ class Nature:
 
     def takes(self, key: str, value: Value) -> bool:
         return not (self.refuses and self.refuses in key) and (value is None or len(value) <= self.longest)
+
+    def is_too_large(self, changes: Sequence[Change]) -> bool:
+        return sum(len(value or b"") for _, value in changes) > self.most_bytes
 
 
 class Engine:
@@ -122,6 +133,7 @@ class Engine:
         failures: The number of failed calls, by operation.
         hazards: The calls that no caller may make.
         calls: (operation, name, number of keys, time) of each call.
+        most_in_flight: The maximum number of asynchronous calls at the same time.
     """
 
     def __init__(self, label: str, nature: Nature, loop: Loop, random: Random) -> None:
@@ -137,8 +149,10 @@ class Engine:
         self.calls: list[tuple[int, str, int, float]] = []
         self._loop = loop
         self._random = random
+        self.most_in_flight = 0
         self._in_flight = 0
         self._streaming = 0
+        self._slow_until = 0.0
 
     def put(self, data: Mapping[str, bytes]) -> None:
         """Stores pairs before the start."""
@@ -178,9 +192,7 @@ class Engine:
             return (now + LOCK_WAIT, "database is locked") if locked else (max(end, fault.end), None)
         if self.nature.kind == "DynamoDB":
             return end, "ProvisionedThroughputExceededException"
-        return end, self._random.choice(
-            ("too many requests", "BusyLoadingError: Redis is loading the dataset")
-        )
+        return end, self._random.choice(("too many requests", LOADING))
 
     def _lost(self, now: float, end: float, fault: Fault) -> tuple[float, str | None]:
         random = self._random
@@ -237,10 +249,13 @@ class Engine:
         loop, now = self._loop, self._loop.now
         end, error = self._plan(now)
         self._attempt(changes, error)
+        if self.nature.slow and keys and keys[0].startswith(self.nature.slow):
+            end = self._slow_until = max(end, self._slow_until + self.nature.each_slow)
         if self.nature.kind == "SQLite":  # Spin blocks the thread for this
             self._on_a_locked_file(name)
             loop.stand_still(end, self.label)
         self._in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self._in_flight)
         self._streaming += name == "get_keys"  # until its reader is closed
         early = bool(changes) and error is None and self._random.random() < 0.5
         if early and self._refused(name, keys, changes) is None:
@@ -314,7 +329,7 @@ class Engine:
                     return f"query result exceeds limit of {nature.cap} bytes"
             if len(keys) > (nature.most_read if name == "get_many" else nature.most_written):
                 return "Too many items requested"
-        if not all(nature.takes(key, value) for key, value in changes):
+        if not all(nature.takes(key, value) for key, value in changes) or nature.is_too_large(changes):
             return "a key or a value is refused"
         return None
 
@@ -343,6 +358,24 @@ class Engine:
         """
         start -= HANGS + sum(end - start for start, end, _ in self._loop.still)
         return [fault for fault in self.nature.faults if fault.start <= end and start <= fault.end]
+
+    def meets(self, start: float, end: float) -> bool:
+        """Whether a fault has an effect on calls that are made between two times."""
+        return any(fault.start <= end and start <= fault.end for fault in self.nature.faults)
+
+    def is_silent(self, start: float, end: float) -> bool:
+        """Whether the store answered nothing between two times, nor in the PROBE_TTL before them."""
+        since = start - PROBE_TTL - self.nature.longest_round_trip
+        stood = sum(
+            min(end, start) - max(began, since)
+            for began, end, _ in self._loop.still
+            if end > since > began or since <= began < start
+        )
+        return any(
+            fault.kind in ("stall", "lost") and fault.start < since - stood and end < fault.end
+            for fault in self.nature.faults
+            if self.nature.kind == "Redis" or fault.kind == "stall"
+        )
 
     # The result as the host returns it
 

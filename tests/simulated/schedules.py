@@ -23,7 +23,7 @@ from kv_batch.bucket import LIMIT_EXPIRES, SINGLY_EXPIRES, Bucket, Clock, Learne
 from kv_batch.errors import BatchFailed, NoSuchStore, StoreError, StoreNotGranted
 from kv_batch.reachability import DRAIN_TIMEOUT, PROBE_TIMEOUT, QUEUE_TIMEOUT, ROUND_TIMEOUT
 from kv_batch.retry import MAX_BACKOFF
-from kv_batch.waiting import MAX_POLL_INTERVAL
+from kv_batch.waiting import MAX_POLL_INTERVAL, MAX_TICK
 from kv_batch.wit import WitBucket
 from tests.simulated.engines import (
     ANY_NUMBER,
@@ -100,10 +100,11 @@ def schedule(seed: int) -> Schedule:
     faulty = pick() < 0.75
     natures = {label: _nature(random, span, faulty) for label in "ABC"[: random.choice((1, 2, 2, 3))]}
     labels = list(natures)
+    at_once = round(pick() * span, 3) if pick() < 0.2 else None
     requests = tuple(
         Request(
             random.choice(labels),
-            round(pick() * span, 3),
+            round(pick() * span, 3) if at_once is None else at_once,
             tuple(_operation(random) for _ in range(1 if pick() < 0.85 else 4)),
         )
         for _ in range(random.choice((2, 2, 2, 3, 3, 4, 5, 8, 12)))
@@ -147,7 +148,7 @@ def _fault(random: Random, kind: Kind, span: float) -> Fault:
     lasts = random.choice((0.05, 0.2, 0.2, 0.5, 0.5, 1.0, 1.0, 2.0, 4.0, 7.0))
     if what == "lost":
         lasts = random.choice((0.2, 2.0, 3.0, 5.0))
-    if random.random() < 0.04:
+    if random.random() < 0.08:
         lasts = random.choice((12.0, 35.0))
     if what in ("lost", "once") and random.random() < 0.03:
         lasts = FOREVER
@@ -358,7 +359,9 @@ class Play:
           wait for all of them (`need`).
         - The time for which the instance was blocked, since no operation can proceed then.
         - While the keys of the store are read as a stream: the time for which it is retried.
-        - The duration of the faults of its own store, up to the timeouts of all waits (`patience`).
+        - The duration of the faults of its own store, up to the timeouts of all waits (`patience`). If the
+          store was silent before the operation and after it, no more than two probes, and what one blocking
+          call keeps it waiting. The same for a read that met no fault, only what faults before it have left.
         """
         engine = self.world.engines[said.store]
         same = [
@@ -367,12 +370,11 @@ class Play:
             if other.store == said.store and other.start <= said.end and said.start <= other.end
         ]
         retried = RETRY_SECONDS + MAX_BACKOFF + DRAIN_TIMEOUT if engine.nature.lists < ANY_NUMBER else 0.0
-        return (
-            sum(need(other, engine) for other in same)
-            + self._stood_still(said)
-            + retried
-            + patience(engine.disturbed(said.start, said.end))
-        )
+        waits = patience(engine.disturbed(said.start, said.end))
+        read = said.operation.name == "get_many"
+        if engine.is_silent(said.start, said.end) or (read and not engine.meets(said.start, said.end)):
+            waits = min(waits, 2 * (PROBE_TIMEOUT + said.rounds * (DRAIN_TIMEOUT + MAX_TICK)))
+        return sum(need(other, engine) for other in same) + self._stood_still(said) + retried + waits
 
     # Long after the requests have ended
 
