@@ -46,7 +46,7 @@ CLIENT := $(wildcard clients/python/kv_batch_client/*)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help up build test fuzz bench lint bindings wheel dist template clean client demo token lock check-python
+.PHONY: help up build test fuzz bench lint bindings api wheel dist template clean client demo token lock check-python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ bindings: $(VENV)/.installed ## generate bindings/, the types of wit/world.wit
 	$(COMPONENTIZE) -q -d "$$sdk/wit" -d wit $(NAMES) \
 		-w $(SERVICE_WORLD) -w $(SERVICE_P2_WORLD) -w $(EMBEDDED_WORLD) bindings "$(BINDINGS).new"
 	@rm -rf "$(BINDINGS)" && mv "$(BINDINGS).new" "$(BINDINGS)"
+
+api: $(VENV)/.installed ## write gateway/api/, what GET /openapi.json and GET /docs answer, from tools/api
+	$(VENV_PYTHON) -m tools.api
 
 wheel: $(VENV)/.installed-dev ## build build/kv_batch-*.whl, the contract for other guests (examples/guest)
 	@mkdir -p build

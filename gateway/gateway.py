@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from urllib.parse import unquote
 
-from gateway import openapi, reference
 from gateway.auth import authenticate, require
 from gateway.host import Host
 from gateway.http import DECIDING, Head, Request, Response, buffered
-from gateway.pages import CONSOLE
+from gateway.pages import CONSOLE, openapi, reference
 from gateway.plans import Plan, Plans
 from gateway.problems import Problem, answer
 from gateway.ready import Readiness
@@ -140,10 +139,10 @@ class Gateway:
             case "/":
                 return CONSOLE.answer(request)
             case "/docs":
-                return reference.page(request.base).answer(request)
+                return reference(request.base).answer(request)
             case "/readyz":
                 return await self._ready(record)
-        return buffered(200, JSON, openapi.text(request.base))
+        return buffered(200, JSON, openapi(request.base))
 
     async def _ready(self, record: Record) -> Response:
         """`GET /readyz`: 200 if the stores of the variable `ready_stores` answer a read, else 503."""

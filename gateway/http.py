@@ -142,6 +142,10 @@ def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
+BASE = "__BASE__"
+"""What stands for the base in the texts of `gateway/api/`."""
+
+
 def base_of(headers: Mapping[str, str], target: str) -> str:
     """The path at which Spin has mounted the component: "/internal/kv" for the route "/internal/kv/...".
 

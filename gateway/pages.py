@@ -1,21 +1,24 @@
-"""Pages for people: each is one self-contained HTML text, built when this module is imported.
+"""Pages for people, each one self-contained HTML text, and the OpenAPI document.
 
-The sources of a page are in a directory beside this module: `index.html`, the style sheet `style.css`, and
-JavaScript modules whose entry is `main.js`. They are read while the component is compiled, and the component
-contains the result. A page loads nothing: its style and its script are inline, and its policy allows these
-two by their hashes alone (https://www.w3.org/TR/CSP3/).
+The sources of the console are in a directory beside this module: `index.html`, the style sheet `style.css`,
+and JavaScript modules whose entry is `main.js`. The reference and the OpenAPI document are in `api/`, written
+by `make api`. All are read while the component is compiled, and the component contains the result. A page
+loads nothing: its style and its script are inline, and its policy allows these two by their hashes alone
+(https://www.w3.org/TR/CSP3/).
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
+import json
 import re
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
-from gateway.http import Request, Response, buffered
+from gateway.http import BASE, Request, Response, buffered
 from gateway.wire.media import takes_gzip
 
 HTML = "text/html; charset=utf-8"
@@ -134,6 +137,25 @@ def _matches(if_none_match: str, tag: str) -> bool:
     tags = [each.strip().removeprefix("W/") for each in if_none_match[:4096].split(",")]
     return tag in tags or tags == ["*"]
 
+
+_API: Final = Path(__file__).with_name("api")
+_REFERENCE: Final = (_API / "reference.html").read_text(encoding="utf-8")
+_OPENAPI: Final = (_API / "openapi.json").read_text(encoding="utf-8")
+
+
+def reference(base: str) -> Page:
+    """The reference of the API, `GET /docs`, of a gateway that is mounted at the path `base`; empty at the
+    root."""
+    # No character of it means anything to a shell, to which the curl lines are copied, or in HTML.
+    return Page(_REFERENCE.replace(BASE, quote(base, safe="/%~"))) if base else _AT_ROOT
+
+
+def openapi(base: str) -> bytes:
+    """The OpenAPI document, `GET /openapi.json`, of such a gateway."""
+    return _OPENAPI.replace(f'"{BASE}"', json.dumps(base or "/")).encode()
+
+
+_AT_ROOT: Final = Page(_REFERENCE.replace(BASE, ""))
 
 CONSOLE: Final = read_page(Path(__file__).with_name("console"))
 """The console, `GET /`: the keys and values of a store, for people."""

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.openapi import DOCUMENT
 from tests.conftest import FIGURES
 from tests.servers import Server, serving
+from tools.api.openapi import DOCUMENT
 from tools.components import ROOT
 
 HERE = Path(__file__).parent / "openapi"

@@ -10,8 +10,8 @@ from html import unescape
 import httpx
 import pytest
 
-from gateway.reference import ADDRESS
 from tests.servers import Server
+from tools.api.reference import ADDRESS
 
 
 def test_each_curl_line_succeeds(server: Server, client: httpx.Client) -> None:

@@ -49,7 +49,7 @@ FAST = 0.0025
 LONG = 0.1
 """The seconds after which no longer input is needed for the comparison."""
 
-OWN_FILES = {"gateway.pages", "gateway.reference"}
+OWN_FILES = {"gateway.pages"}
 """Modules whose expressions read only files of this project, while a component is compiled."""
 
 Feed = Callable[[Any], object]

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 import kv_batch_client
-from gateway.openapi import DOCUMENT
 from gateway.problems import PROBLEMS
 from gateway.settings import LIMITED, Access, Limits, ready_stores
 from kv_batch.batch import RETRY_SECONDS
+from tools.api.__main__ import main as write_api
+from tools.api.openapi import DOCUMENT
 from tools.components import ROOT
 
 MANIFEST = tomllib.loads((ROOT / "spin.toml").read_text())
@@ -58,6 +59,14 @@ def test_one_version_everywhere() -> None:
     }
     assert len(named) >= 10
     assert {each for each in named if not each.endswith(f": {VERSION}")} == set()
+
+
+def test_what_is_answered_of_the_api_is_what_make_api_writes(tmp_path: Path) -> None:
+    """`make api` would change nothing."""
+    write_api(tmp_path)
+    for name in "openapi.json", "reference.html":
+        current = (ROOT / "gateway" / "api" / name).read_text(encoding="utf-8")
+        assert current == (tmp_path / name).read_text(encoding="utf-8"), "run `make api`"
 
 
 def test_the_bindings_are_those_of_the_world(tmp_path: Path) -> None:

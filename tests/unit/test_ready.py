@@ -11,11 +11,11 @@ import pytest
 from gateway import ready
 from gateway.gateway import Gateway
 from gateway.http import Request, Response, base_of, header_map
-from gateway.openapi import DOCUMENT
 from kv_batch.bucket import MOST_KEYS
 from kv_batch.errors import StoreBusy, StoreFailed, StoreNotGranted, StoreUnreachable
 from tests.buckets import Refusing, Sqlite
 from tests.unit.test_gateway import SmallBody, SmallHost, ask
+from tools.api.openapi import DOCUMENT
 
 
 def told(answer: Response) -> dict[str, object]:

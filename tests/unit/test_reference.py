@@ -11,12 +11,13 @@ from itertools import pairwise
 
 import pytest
 
-from gateway.openapi import DOCUMENT
+from gateway.pages import reference
 from gateway.problems import PROBLEMS
-from gateway.reference import MEMBERS, curls, html, page
 from tests.unit.test_gateway import SmallHost, ask
+from tools.api.openapi import DOCUMENT
+from tools.api.reference import MEMBERS, curls
 
-HTML = html(DOCUMENT)
+HTML = reference("").html.decode()
 
 OPERATIONS = [
     (method.upper(), path, operation)
@@ -107,8 +108,8 @@ def test_the_page_loads_nothing_and_has_no_script() -> None:
     assert not [name for _, attributes in elements for name in attributes if name in {"src", "style"}]
     assert "url(" not in HTML
     assert "@import" not in HTML
-    assert "script-src 'none'" in page("").policy
-    assert "style-src 'sha256-" in page("").policy
+    assert "script-src 'none'" in reference("").policy
+    assert "style-src 'sha256-" in reference("").policy
 
 
 def test_no_two_regions_have_the_same_name() -> None:
@@ -123,10 +124,19 @@ def test_headings_follow_each_other() -> None:
 
 
 def test_under_a_route_the_curl_lines_and_links_have_it() -> None:
-    text = page("/a&b").html.decode()
-    assert text.count("http://127.0.0.1:3000/a&amp;b/") == HTML.count("http://127.0.0.1:3000/")
-    assert 'href="/a&amp;b/openapi.json"' in text
-    assert 'href="/a&amp;b/"' in text
+    text = reference("/a/b").html.decode()
+    assert text.count("http://127.0.0.1:3000/a/b/") == HTML.count("http://127.0.0.1:3000/")
+    assert 'href="/a/b/openapi.json"' in text
+    assert 'href="/a/b/"' in text
+    Elements(text)
+
+
+def test_a_base_means_nothing_to_a_shell_or_in_html() -> None:
+    """A route may have a wildcard, so a client chooses a part of the path."""
+    text = reference("""/a'"&$(x);<b>%20""").html.decode()
+    assert text.count("http://127.0.0.1:3000/a%27%22%26%24%28x%29%3B%3Cb%3E%20/") == HTML.count(
+        "http://127.0.0.1:3000/"
+    )
     Elements(text)
 
 

@@ -1,4 +1,4 @@
-"""The API as an OpenAPI 3.1 document, `GET /openapi.json`. It is written by hand in this module.
+"""The API as an OpenAPI 3.1 document. It is written by hand in this module.
 
 Statuses and titles are those of `gateway.problems`. Limits are the defaults of `gateway.settings`. A variable
 may have changed a limit, so the descriptions name the variable.
@@ -6,7 +6,6 @@ may have changed a limit, so the descriptions name the variable.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 from gateway.problems import PROBLEM, PROBLEMS
@@ -567,15 +566,3 @@ DOCUMENT: Final[Json] = {
     },
 }
 """The document. A method that a path does not have is 405, and an unknown path is 404, both as problems."""
-
-
-def text(base: str) -> bytes:
-    """The document as it is served by a gateway that is mounted at the path `base`; empty at the root."""
-    return _TEXT if not base else _text({**DOCUMENT, "servers": [{"url": base}]})
-
-
-def _text(document: Json) -> bytes:
-    return json.dumps(document, ensure_ascii=False, indent=1).encode() + b"\n"
-
-
-_TEXT: Final = _text(DOCUMENT)

@@ -1,7 +1,7 @@
-"""The API reference, `GET /docs`: the OpenAPI document as a page for people.
+"""The API reference: the OpenAPI document as a page for people.
 
-The page is built when this module is imported, and is complete without a script. Each operation has the curl
-line of each kind of body, its parameters, and the problems that it may answer.
+The page is complete without a script. Each operation has the curl line of each kind of body, its parameters,
+and the problems that it may answer.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.openapi import DOCUMENT, Json
-from gateway.pages import Page
 from gateway.problems import PROBLEM, PROBLEMS
 from gateway.wire.media import FORM, JSON, NDJSON
+from tools.api.openapi import Json
 
 ADDRESS = "http://127.0.0.1:3000"
 """The address of the gateway in the curl lines: that of `make up`."""
@@ -50,13 +49,8 @@ _STANDARD = ("type", "title", "status", "detail")
 """The members of every problem."""
 
 
-def page(base: str) -> Page:
-    """The reference of a gateway that is mounted at the path `base`; empty at the root."""
-    return _REFERENCE if not base else Page(html(DOCUMENT, base))
-
-
-def html(document: Json, base: str = "") -> str:
-    """An OpenAPI document as one HTML text that loads nothing."""
+def html(document: Json, base: str) -> str:
+    """An OpenAPI document as one HTML text that loads nothing, for a gateway mounted at the path `base`."""
     operations = [
         (method, path, item[method], item.get("parameters", []))
         for path, item in document["paths"].items()
@@ -271,6 +265,3 @@ def _resolved(document: Json, node: Json) -> Json:
             found = found[step]
         node = found
     return node
-
-
-_REFERENCE: Final = Page(html(DOCUMENT))
