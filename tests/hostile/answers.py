@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import select
 import socket
+import time
 from contextlib import suppress
 
 import h11
@@ -61,3 +62,17 @@ def answers(server: Server, data: bytes) -> list[int]:
             if not told and len(data) > 16_384:
                 raise
     return [int(status) for status in re.findall(rb"(?:^|\n)HTTP/1\.[01] (\d{3}) ", told)]
+
+
+def seconds_until_closed(server: Server, data: bytes) -> float:
+    """Sends these bytes, and returns the seconds until the server has answered and closed the connection.
+
+    A request that the server may take for an incomplete one ends with the sending half of the connection.
+    """
+    start = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection, suppress(OSError):
+        connection.sendall(data)
+        told = b""
+        while chunk := connection.recv(65_536):
+            told = told or chunk
+    return time.perf_counter() - start

@@ -34,7 +34,24 @@ from gateway.wire.encoding import NEWLINE, encode_pairs
 from gateway.wire.form import FormDecoder
 from gateway.wire.media import FORM, JSON, foreign_charset, media_type, preferred, takes_gzip
 from gateway.wire.query import parse_query
-from tests.hostile.repeats import around, repeated, units
+from tests.hostile.repeats import (
+    FORM_FRAGMENTS,
+    FORM_PART,
+    GZIP_FRAGMENTS,
+    HEADER_FRAGMENTS,
+    HEADERS,
+    JSON_FRAGMENTS,
+    KEYS,
+    LINE,
+    MANY,
+    PAIR,
+    PAIRS,
+    TARGET,
+    TARGET_FRAGMENTS,
+    around,
+    repeated,
+    units,
+)
 from tests.unit.test_gateway import SmallBody, SmallHost, ask
 
 SIZE = 128 * 1024
@@ -277,18 +294,6 @@ def test_an_expression_is_linear(expression: Expression) -> None:
 
 
 LIMITS = Limits()
-PAIR = b'{"key": "a", "value": "1"}'
-JSON_FRAGMENTS = [
-    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b" ", b"\n", b"1", b".", b"a", b"\xc3",
-    b"\\u0061", PAIR, b'{"end": {"pairs": 1}}',
-]  # fmt: skip
-LINE = [b'{"key": "', b"a", b'", "value": ', b'"1"', b"}", b"\n"]
-MANY = [b'{"k": [' + b"1," * ndjson.MAX_LINE_MARKS, b"1]", b"}", b"\n"]
-"""A line that has too many values to be parsed."""
-
-FORM_PART = [b"--b\r\n", b'content-disposition: form-data; name="a"', b"\r\n\r\n", b"a", b"\r\n--b--\r\n"]
-FORM_FRAGMENTS = [b"\r", b"\n", b"\r\n", b"-", b"b", b" ", b":", b";", b'"', b"=", b"\\", b"\r\n--b", b"\xc3"]
-HEADER_FRAGMENTS = [" ", ",", ";", "=", '"', "\\", "a", "0", "/", ":", "*", ".", "\xe9", "q="]
 DISPOSITION = ["form-data", "; ", "name", "=", '"a"', "; filename*=", "utf-8''", "a"]
 
 
@@ -342,25 +347,20 @@ LOOPS: list[tuple[str, Feed, list[Any], list[Any]]] = [
         "pairs",
         lambda text: bulk.body_pairs(text, LIMITS) or pairs.decode_pairs(text, LIMITS),
         JSON_FRAGMENTS,
-        [b'{"pairs": [', PAIR, b"]", b"}"],
+        PAIRS,
     ),
     (
         "keys",
         lambda text: bulk.body_keys(text, LIMITS) or pairs.decode_keys(text, LIMITS),
         JSON_FRAGMENTS,
-        [b'{"keys": [', b'"a"', b"]", b"}"],
+        KEYS,
     ),
     ("a form", form, FORM_FRAGMENTS, FORM_PART),
     ("a form in chunks", partial(form, size=16), FORM_FRAGMENTS[:5], FORM_PART),
     ("a boundary", lambda text: FormDecoder(text, LIMITS), HEADER_FRAGMENTS, [FORM, "; boundary", "=", "a"]),
     ("the name of a part", name_of, [*HEADER_FRAGMENTS, "%", "'", "=?", "\t"], DISPOSITION),
-    ("gzip", unpacked, [gzip.compress(b""), gzip.compress(bytes(999)), b"\x1f\x8b", b"\0"], []),
-    (
-        "a query",
-        lambda text: parse_query(text, {"key"}),
-        ["&", "=", "%", "+", "%41", "%ff", "a", "key=a&"],
-        ["key="],
-    ),
+    ("gzip", unpacked, [*GZIP_FRAGMENTS, gzip.compress(bytes(999))], []),
+    ("a query", lambda text: parse_query(text, {"key"}), TARGET_FRAGMENTS, ["key=", "a"]),
     ("a media type", media_type.__wrapped__, HEADER_FRAGMENTS, ["a/b", ";", "q=0"]),
     ("a charset", foreign_charset.__wrapped__, HEADER_FRAGMENTS, ["a/b", "; charset=", "a"]),
     (
@@ -370,29 +370,8 @@ LOOPS: list[tuple[str, Feed, list[Any], list[Any]]] = [
         ["a/b", ";", "q=0"],
     ),
     ("a list of codings", takes_gzip, HEADER_FRAGMENTS, ["gzip", ";", "q=0"]),
-    *(
-        (name, header(name), HEADER_FRAGMENTS, start)
-        for name, start in {
-            "authorization": ["Bearer ", "a"],
-            "host": ["localhost", ":", "1"],
-            "origin": ["http://", "localhost", ":", "1"],
-            "sec_fetch_site": ["none"],
-            "content_type": [JSON, ";"],
-            "content_encoding": ["gzip", ", "],
-            "content_length": ["1"],
-            "accept": [JSON],
-            "accept_encoding": ["gzip"],
-            "x_request_id": ["a"],
-            "traceparent": ["00-"],
-            "spin_matched_route": ["/a/", "..."],
-        }.items()
-    ),
-    (
-        "a target",
-        target,
-        ["/", "?", "&", "%", "#", ".", "a", "%2f"],
-        ["/v1", "/default", "/keys", "?prefix="],
-    ),
+    *((name, header(name.replace("-", "_")), HEADER_FRAGMENTS, pieces) for name, pieces in HEADERS.items()),
+    ("a target", target, TARGET_FRAGMENTS, TARGET),
     *(
         (
             name,
