@@ -26,9 +26,6 @@ ENCODING_STEP = 3 * 64 * 1024
 
 A multiple of three, so that the base64 of one step can be followed by that of the next."""
 
-SMALL_VALUE = 4 * 1024
-"""The size in bytes up to which a single value is encoded by itself, which is less work than in bulk."""
-
 ENCODING_RUN = 2 * 1024 * 1024
 """The number of bytes of values that are encoded at once. Encoding makes several copies of all of them."""
 
@@ -58,19 +55,13 @@ def encode_pairs(
     size = sum(map(len, filter(None, values)))
     if size > ENCODING_RUN:
         return _encode_runs(list(keys), list(values), always_base64, between)
-    in_bulk = not always_base64 and (len(values) > 1 or size > SMALL_VALUE)
-    return (_encode_some(keys, values, always_base64, between, in_bulk),)
+    return (_encode_some(keys, values, always_base64, between),)
 
 
 def _encode_some(
-    keys: Iterable[str],
-    values: Collection[bytes | None],
-    always_base64: bool,
-    between: bytes,
-    in_bulk: bool,
+    keys: Iterable[str], values: Collection[bytes | None], always_base64: bool, between: bytes
 ) -> bytes:
-    plain = _encode_plain(keys, values, between) if in_bulk else b""
-    if plain:
+    if not always_base64 and (plain := _encode_plain(keys, values, between)):
         return plain
     flags = repeat(always_base64, len(values))
     objects = starmap(_encode_pair, zip(keys, values, flags, strict=True))
@@ -105,9 +96,7 @@ def _encode_runs(
         while end < len(keys) and (size := size + len(values[end] or b"")) <= ENCODING_RUN:
             end += 1
         if end > start:
-            yield _encode_some(
-                keys[start:end], values[start:end], always_base64, between, in_bulk=not always_base64
-            )
+            yield _encode_some(keys[start:end], values[start:end], always_base64, between)
         else:
             large = _encode_large(keys[start], values[start] or b"", always_base64)
             yield from map(_escaped, large) if between == NEWLINE else large

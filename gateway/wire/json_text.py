@@ -58,15 +58,7 @@ def is_plain(text: bytes, marked: bytes = UNESCAPED) -> bool:
 
 
 class TooMany(ValueError):
-    """The text has more marks (`outline`) than allowed.
-
-    Attributes:
-        outline: The outline of the start of the text, up to the piece with too many marks.
-    """
-
-    def __init__(self, outline: bytes) -> None:
-        super().__init__()
-        self.outline = outline
+    """The text has more marks (`outline`) than allowed. The argument is the outline up to there."""
 
 
 def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
@@ -108,10 +100,8 @@ def parse(text: bytes, place: Place = BODY, most: int = sys.maxsize) -> object:
             f"{place} is not JSON: {error.msg} at {line}column {error.colno}.",
             place.where(),
         ) from error
-    except NoConstant as error:
-        raise Problem(
-            "malformed-body", f"{place} is not JSON: {error} is not a JSON value.", place.where()
-        ) from error
+    except ValueError as error:
+        raise Problem("malformed-body", f"{place} is not JSON: {error}.", place.where()) from error
 
 
 def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
@@ -136,7 +126,8 @@ def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
     try:
         brackets = outline(text, most).translate(None, b",")
     except TooMany as error:
-        if _open(error.outline) > MAX_DEPTH:
+        opened, closed = (sum(map(error.args[0].count, marks)) for marks in ((b"[", b"{"), (b"]", b"}")))
+        if opened - closed > MAX_DEPTH:
             return True
         raise
     for _ in range(MAX_DEPTH):
@@ -146,11 +137,6 @@ def too_deep(text: bytes, most: int = sys.maxsize) -> bool:
         if len(brackets) == size:
             break
     return brackets.count(b"[") + brackets.count(b"{") > MAX_DEPTH
-
-
-def _open(outline: bytes) -> int:
-    """The number of brackets that are open at the end."""
-    return outline.count(b"[") + outline.count(b"{") - outline.count(b"]") - outline.count(b"}")
 
 
 def outline(text: bytes, most: int = sys.maxsize) -> bytes:
@@ -200,12 +186,9 @@ def min_content_bytes(text: bytes) -> int:
     return len(text) - escapes - 4 * long
 
 
-class NoConstant(ValueError):
-    """The text has NaN or Infinity, which Python's parser would accept."""
-
-
 def _no_constant(name: str) -> NoReturn:
-    raise NoConstant(name)
+    """Refuses NaN and Infinity, which Python's parser would accept."""
+    raise ValueError(f"{name} is not a JSON value")
 
 
 decode: Final = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float, parse_constant=_no_constant).decode

@@ -60,9 +60,7 @@ def decode_pair(member: object, limits: Limits, place: Place) -> Pair:
     Raises:
         Problem: `malformed-body`, `invalid-key`, `invalid-value`, `too-large`.
     """
-    members = _members(member, PAIR, place)
-    _require(members, "key", place)
-    _require(members, "value", place)
+    members = _members(member, PAIR, place, ("key", "value"))
     key = check_key(members["key"], limits, place.where("key"))
     return key, _value(members, limits, place)
 
@@ -73,8 +71,7 @@ def decode_key(member: object, limits: Limits, place: Place) -> str:
     Raises:
         Problem: `malformed-body`, `invalid-key`.
     """
-    members = _members(member, PAIR, place)
-    _require(members, "key", place)
+    members = _members(member, PAIR, place, ("key",))
     return check_key(members["key"], limits, place.where("key"))
 
 
@@ -156,28 +153,25 @@ def check_count(count: int, limits: Limits) -> None:
         )
 
 
-def _parsed(body: bytes, limits: Limits) -> object:
-    """Parses a body that has not many more values than the longest valid one.
+def _only_list(body: bytes, name: str, limits: Limits) -> list[object]:
+    """The list that is the only member of a body, if it is not too long.
 
-    A value takes many times the memory of the two bytes that it may be written with.
+    A value takes many times the memory of the two bytes that it may be written with. So a body is parsed only
+    if it has not many more values than the longest valid one.
     """
+    text = body.removeprefix(BOM)
     try:
-        return parse(body, most=MARKS_PER_PAIR * (limits.keys + 1))
+        return _list_of(parse(text, most=MARKS_PER_PAIR * (limits.keys + 1)), name, limits)
     except TooMany:
-        raise Problem(
+        problem = Problem(
             "too-large",
             f"One request may have at most {limits.keys} keys, but this one has more (max_keys). "
             "Send several requests.",
             limit=limits.keys,
-        ) from None
-
-
-def _only_list(body: bytes, name: str, limits: Limits) -> list[object]:
-    """The list that is the only member of a body, if it is not too long."""
-    try:
-        return _list_of(_parsed(body.removeprefix(BOM), limits), name, limits)
-    except Problem as problem:
-        raise explain_body(problem, body.removeprefix(BOM), name) from problem
+        )
+    except Problem as refused:
+        problem = refused
+    raise explain_body(problem, text, name) from problem
 
 
 def _list_of(document: object, name: str, limits: Limits) -> list[object]:
@@ -194,8 +188,10 @@ def _list_of(document: object, name: str, limits: Limits) -> list[object]:
     return value
 
 
-def _members(value: object, known: Sequence[str], place: Place) -> dict[str, object]:
-    """The members of an object that has only known members, and none of them twice."""
+def _members(
+    value: object, known: Sequence[str], place: Place, needed: Sequence[str] = ()
+) -> dict[str, object]:
+    """The members of an object that has all needed members, only known ones, and none of them twice."""
     if not isinstance(value, tuple):
         raise Problem(
             "malformed-body", f"{place} must be an object, but it is {_kind(value)}.", place.where()
@@ -214,12 +210,10 @@ def _members(value: object, known: Sequence[str], place: Place) -> dict[str, obj
             f"{place} has the unknown member {_shorten(unknown)}. Known: {', '.join(known)}.",
             place.where(unknown),
         )
+    for name in needed:
+        if name not in members:
+            raise Problem("malformed-body", f'{place} has no member "{name}".', place.where())
     return members
-
-
-def _require(members: dict[str, object], name: str, place: Place) -> None:
-    if name not in members:
-        raise Problem("malformed-body", f'{place} has no member "{name}".', place.where())
 
 
 def _plain_pairs(members: list[object], limits: Limits) -> list[Pair]:

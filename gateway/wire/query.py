@@ -22,8 +22,6 @@ def parse_query(query: str, known: set[str]) -> dict[str, list[str]]:
         Problem: `malformed-query`.
     """
     values: dict[str, list[str]] = {}
-    if not query:
-        return values
     for part in query.split("&"):
         if not part:
             continue
