@@ -9,6 +9,7 @@ Everything in a request is checked before the store is touched. It knows neither
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Awaitable, Collection
 from dataclasses import replace
 from urllib.parse import unquote
@@ -28,6 +29,9 @@ from gateway.wire.media import JSON
 from kv_batch.batch import Retry
 from kv_batch.bucket import Bucket
 
+_OTHERS = DECIDING[1:]
+"""The headers of DECIDING but `authorization`."""
+
 PUBLIC = ("/", "/docs", "/openapi.json", "/readyz")
 """The paths that need no token."""
 
@@ -39,6 +43,7 @@ class Gateway:
         self._host = host
         self._buckets: dict[str, Bucket] = {}
         self._plans = Plans()
+        self._salt = ""
         self._readiness = Readiness()
         # Read once per instance. An invalid value is read again, and reported again, on each request.
         self._access: Access | None = None
@@ -71,12 +76,16 @@ class Gateway:
         Raises:
             Problem: the head is refused.
         """
-        key = (request.method, request.target, request.base, *map(request.headers.get, DECIDING))
+        header = request.headers.get
+        token = header("authorization")
+        if token is not None:
+            self._salt = self._salt or os.urandom(16).hex()  # not drawn while the component is compiled
+            token += self._salt
+        key = (request.method, request.target, request.base, token, *map(header, _OTHERS))
         plan = self._plans.get(key)
         if plan is None:
-            # It is made of the key alone, so that the plan cannot depend on anything else of this request.
-            sent = dict(zip(DECIDING, key[3:], strict=True))
-            headers = {name: value for name, value in sent.items() if value is not None}
+            # It is made of what the key has, so that the plan cannot depend on anything else of this request.
+            headers = {name: request.headers[name] for name in DECIDING if name in request.headers}
             head = Head(request.method, request.target, request.base, headers)
             # A page at the base without a slash would resolve its own links against the directory above.
             if head.path in PUBLIC and (head.full_path or "/") != head.base:

@@ -5,8 +5,9 @@ follows from a head takes half of the Python of a small request: who asks, which
 It depends on the head and the settings, which an instance reads once, and on nothing else.
 
 A request that is refused has no plan. So a wrong token is compared with all tokens each time, and a right one
-once. That a token is looked up by its hash tells nothing: texts are compared only where their hashes, of 64
-bits and keyed, are equal.
+once. A plan is looked up by the hash of its key, in which the token has a salt that the instance has drawn.
+Texts are compared only where the hashes are equal, and nobody can aim at that: the seed of Python's hashes is
+the same in every instance of a component, the salt is not.
 """
 
 from __future__ import annotations

@@ -129,9 +129,14 @@ class WitBucket:
             self._call(lambda _: None)
 
     async def get(self, key: str) -> bytes | None:
-        if (store := self._remote()) is not None:
+        store = self._async
+        if store is not None and not store.reachable.is_file:
             return _values(await store.calls("get", [(key,)]))[0]
-        value: bytes | None = await self._blocking(lambda bucket: bucket.get(key), key)
+        if store is not None and store.reachable.is_closed:
+            await store.reachable.enter()
+        value: bytes | None = self._call(
+            lambda bucket: bucket.get(key), key
+        )  # as `_blocking`, in fewer calls
         return value
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
