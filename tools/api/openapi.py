@@ -536,8 +536,9 @@ DOCUMENT: Final[Json] = {
         "The limits are variables of the component. Their defaults are: "
         f"max_body_bytes {_LIMITS.body_bytes} (JSON and form), "
         f"max_keys {_LIMITS.keys} (JSON, form, query), max_key_bytes {_LIMITS.key_bytes}, max_value_bytes "
-        f"{_LIMITS.value_bytes}, max_answer_bytes {_LIMITS.answer_bytes} (JSON get-many). The variable "
-        "refused_characters (none by default) has the characters that no key may contain.\n\n"
+        f"{_LIMITS.value_bytes}, max_answer_bytes {_LIMITS.answer_bytes} "
+        "(JSON get-many, and what NDJSON repeats). The variable refused_characters (none by default) has the "
+        "characters that no key may contain.\n\n"
         "A body is UTF-8; a byte order mark at its start is skipped. application/ndjson, application/jsonl "
         "and application/x-jsonlines are other names of application/x-ndjson.",
         "version": VERSION,
