@@ -56,6 +56,18 @@ def test_the_empty_key_is_stored_or_said_to_be_refused(backend: Backend) -> None
         assert backend.gateway.call("get_many", [""]) == [("", None)]
 
 
+def test_the_test_of_a_store_deletes_no_pair_of_a_client(backend: Backend) -> None:
+    """A write whose keys are all refused tests the store by deleting a key that nobody can have stored."""
+    if not backend.name.startswith("DynamoDB"):
+        pytest.skip(f"{backend.name} refuses no pair")
+    name = "kv-batch: are you there?"
+    backend.gateway.hold({name: b"1"})
+    with pytest.raises(Refused) as refusal:
+        backend.gateway.call("set_many", [(f"large {i}", bytes(500_000)) for i in range(3)])
+    assert len(refusal.value.problem["failed"]) == 3
+    assert backend.gateway.call("get_many", [name]) == [(name, b"1")]
+
+
 def test_values_of_over_128_mib_together_are_read(backend: Backend) -> None:
     """Spin caps one result at 128 MiB; Amazon caps one item at 400 KB."""
     size, count = (390_000, 350) if backend.name.startswith("DynamoDB") else (8_500_000, 16)
