@@ -10,8 +10,8 @@ reads in batches (`Learned.batch_reads`):
     a file: SQLite                  blocking      in a batch         in a batch
     remote, batch reads work:       asynchronous  alone, in a batch  alone, in a batch
     DynamoDB, Cosmos DB
-    remote, and nothing is known    asynchronous  alone, in a batch  fewer than SMALLEST_LIMIT side by side,
-                                                                     more alone, in a batch
+    remote, and nothing is known    asynchronous  alone, in a batch  fewer than SMALLEST_LIMIT side by side;
+                                                                     before more, a batch of two keys is read
     remote, batch reads do not      asynchronous  side by side       up to MAX_CONCURRENT_WRITES side by side,
     work: Redis                                                      more alone, in a batch
 
@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kv_batch.asynchronous import Asynchronous, AsyncStore
@@ -157,13 +158,13 @@ class WitBucket:
         return pairs
 
     async def set_many(self, pairs: Sequence[tuple[str, bytes]]) -> None:
-        if (store := self._few(len(pairs))) is not None:
+        if (store := await self._few(len(pairs))) is not None:
             await _write_each(store, "set", pairs)
         else:
             await self._blocking(lambda bucket: self._wit.batch.set_many(bucket, pairs))
 
     async def delete_many(self, keys: Sequence[str]) -> None:
-        if (store := self._few(len(keys))) is not None:
+        if (store := await self._few(len(keys))) is not None:
             await _write_each(store, "delete", [(key,) for key in keys])
         else:
             await self._blocking(lambda bucket: self._wit.batch.delete_many(bucket, keys))
@@ -194,19 +195,24 @@ class WitBucket:
         store = self._async
         return store if store is not None and not store.reachable.is_file else None
 
-    def _few(self, count: int) -> AsyncStore | None:
+    async def _few(self, count: int) -> AsyncStore | None:
         """The store for concurrent writes of single keys, if that is better for so few: unless batches work.
 
         On Redis one call for all of them would be a single command, but it blocks the instance. If the
         connection is lost in that moment, Spin's client holds the call, and with it every request of the
         instance, for one or two minutes.
         """
-        batches = self.learned.batch_reads.known(self.clock.now())
+        store = self._remote()
+        if store is None or count > MAX_CONCURRENT_WRITES:
+            return None
+        batches = self.learned.batch_reads
         # Fewer than SMALLEST_LIMIT teach nothing of the limits of a batch (`kv_batch.bucket.Limit`).
-        few = (
-            count <= MAX_CONCURRENT_WRITES if batches is False else batches is None and count < SMALLEST_LIMIT
-        )
-        return self._remote() if few else None
+        if batches.known(self.clock.now()) is None and count >= SMALLEST_LIMIT:
+            with suppress(StoreError):  # the write will say what is wrong
+                await self.get_many([probe_key(), f"{probe_key()}-2"])
+                batches.work = True
+            return store if batches.work is False else None
+        return None if batches.work else store
 
     async def _blocking(self, call: Callable[[Any], Any], key: str | None = None) -> Any:
         """The result of one call that blocks the instance. It is passed the bucket of the host."""

@@ -68,8 +68,8 @@ FAR = {
 }
 
 TRIES = 3
-"""Two clients may meet in one instance and stay in step: each answer of the one that blocks is followed by the
-next request of both. Then all requests of the other wait. It is rare, and not repeated."""
+"""Two clients may meet in one instance and stay in step: each answer to the one that blocks is followed by
+the next request of both, and all requests of the other wait. That is rare, and does not happen each time."""
 
 SILENCE = 12.0
 """Seconds for which the distant store is silent."""

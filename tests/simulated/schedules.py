@@ -400,12 +400,13 @@ def need(said: Said, engine: Engine) -> float:
 
     - Each call of a bucket takes three round trips: a probe, another probe before a blocking call, and the
       call.
-    - A store that was not used before takes three more: two opens (one for each kind of call), and a probe.
+    - A store that was not used before takes five more: two opens (one for each kind of call), a probe, and a
+      batch read of two keys after another probe.
     - A stream takes one round trip per ten keys.
     - Each of eight waits may end MAX_POLL_INTERVAL too late, or a sixteenth of the time.
     """
     calls = max(said.rounds, 1)
-    trips = 3 * calls + 3
+    trips = 3 * calls + 5
     if said.operation.name == "list_keys" and engine.nature.lists < ANY_NUMBER:
         trips += len(engine.history) // 10 + 3
     return trips * engine.nature.longest_round_trip * 17 / 16 + 8 * calls * MAX_POLL_INTERVAL

@@ -390,6 +390,25 @@ def test_a_remote_store_is_probed_before_each_call_that_blocks(
     run(check())
 
 
+@pytest.mark.parametrize(
+    ("batches", "calls", "most"), [(False, ["get_many"], 30), (True, ["get_many", "set_many"], 0)]
+)
+def test_an_instance_that_only_writes_learns_whether_the_store_reads_in_batches(
+    batches: bool, calls: list[str], most: int
+) -> None:
+    store = AsyncStore({})
+
+    async def check() -> None:
+        bucket = await open_bucket(wit_over(store, batches=batches), "default")
+        await set_many(bucket, MANY[:30])
+        assert (store.calls, store.most) == (calls, most)
+        await delete_many(bucket, [key for key, _ in MANY[:30]])
+        assert store.calls == [*calls, *["delete_many"] * batches]
+        assert store.data == {}
+
+    run(check())
+
+
 def test_a_locked_file_is_known_to_be_one_when_it_answers() -> None:
     store = AsyncStore({"a": b"1"}, fails="busy", file=True)
 
