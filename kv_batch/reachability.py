@@ -245,7 +245,7 @@ class Reachability:
         finally:
             self._queue.remove(place)
         try:
-            end = self._clock.now() + DRAIN_TIMEOUT
+            end = min(deadline, self._clock.now() + DRAIN_TIMEOUT)
             if not await until(self._clock, lambda: not self.rounds, lambda: end):
                 raise StoreBusy("earlier calls of the store have not ended")
             await self._answers(BLOCKING_PROBE_TTL, deadline)
