@@ -111,7 +111,7 @@ async def _looked(
     share: int,
     most: float,
 ) -> bool:
-    """Looks until a condition holds, or the deadline has passed twice.
+    """Looks until a condition holds, or the same deadline has passed twice.
 
     Args:
         clock: The clock of the host.
@@ -122,12 +122,12 @@ async def _looked(
         share: The part of the time waited so far that is the interval in between.
     """
     start = clock.now()
-    passed = False
+    passed: float | None = None  # the deadline that had passed at the last look
     while not condition():
-        now = clock.now()
-        left = deadline() - now
-        if passed and left <= 0:
+        now, end = clock.now(), deadline()
+        left = end - now
+        if left <= 0 and passed == end:
             return False
-        passed = left <= 0
+        passed = end if left <= 0 else None
         await wait(max(least, min((now - start) / share, most, left)))
     return True
