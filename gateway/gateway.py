@@ -80,7 +80,7 @@ class Gateway:
         token = header("authorization")
         if token is not None:
             self._salt = self._salt or os.urandom(16).hex()  # not drawn while the component is compiled
-            token += self._salt
+            token = self._salt + token  # not behind it: see `gateway.plans`
         key = (request.method, request.target, request.base, token, *map(header, _OTHERS))
         plan = self._plans.get(key)
         if plan is None:

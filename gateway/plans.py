@@ -5,9 +5,10 @@ follows from a head takes half of the Python of a small request: who asks, which
 It depends on the head and the settings, which an instance reads once, and on nothing else.
 
 A request that is refused has no plan. So a wrong token is compared with all tokens each time, and a right one
-once. A plan is looked up by the hash of its key, in which the token has a salt that the instance has drawn.
-Texts are compared only where the hashes are equal, and nobody can aim at that: the seed of Python's hashes is
-the same in every instance of a component, the salt is not.
+once. A plan is looked up by the hash of its key, and texts are compared only where the hashes are equal. In
+the component such a hash is FNV with 32 bits, and everybody may know its seed. So a salt stands before the
+token: which tokens have the same hash differs from instance to instance. Behind the token a salt would change
+nothing, since FNV makes equal states of equal ones.
 """
 
 from __future__ import annotations

@@ -111,6 +111,47 @@ def test_a_wrong_token_is_refused_after_a_right_one() -> None:
     assert sent == [200, 200, 403, 401, 200, 200, 401]
 
 
+def fnv(text: bytes, seed: int) -> int:
+    """The hash of a text in the component (CPython, `Python/pyhash.c`), but for its length and a constant."""
+    state = seed ^ (text[0] << 7)
+    whole = (len(text) - 1) // 4 * 4
+    blocks = [int.from_bytes(text[start : start + 4], "little") for start in range(0, whole, 4)]
+    for block in [*blocks, *text[whole:]]:
+        state = (1000003 * state ^ block) % 2**32
+    return state
+
+
+def colliding(seed: int) -> tuple[str, str]:
+    """Two values of `authorization` with the same hash, whatever comes behind them."""
+
+    def state(blocks: bytes) -> int:
+        return fnv(blocks + b"\0", seed) * pow(1000003, -1, 2**32) % 2**32
+
+    one = b"Bearer aaaaaaaaaaaaa"
+    for number in range(10_000):
+        other = b"Bearer b%08d" % number
+        last = (state(one) ^ state(other + bytes(4))).to_bytes(4, "little")
+        if last.isalnum():
+            return one.decode(), (other + last).decode()
+    raise AssertionError
+
+
+def test_tokens_do_not_collide_in_one_instance_as_in_another() -> None:
+    """In the component the hash of the key of a plan is FNV, and its seed is known."""
+    seed = 0x3C6EF372
+    pair = colliding(seed)
+    behind = "0123456789abcdef"
+    assert fnv((pair[0] + behind).encode(), seed) == fnv((pair[1] + behind).encode(), seed)
+    for _ in range(10):
+        gateway = Gateway(SmallHost(anonymous="none", write_token="writer"))
+        keys: list[Key] = []
+        gateway._plans.get = keys.append
+        for sent in pair:
+            assert ask(gateway, "GET", "/v1/default?key=a", authorization=sent).status == 401
+        hashes = [fnv(key[3].encode(), seed) for key in keys if key[3]]
+        assert len(hashes) == len(set(hashes)) == 2
+
+
 def test_each_request_has_an_id_and_a_line_of_its_own() -> None:
     gateway = Gateway(SmallHost())
     ids = {dict(ask(gateway, "GET", "/v1/default?key=a").headers)["x-request-id"] for _ in range(100)}
