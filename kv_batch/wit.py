@@ -135,9 +135,8 @@ class WitBucket:
             return _values(await store.calls("get", [(key,)]))[0]
         if store is not None and store.reachable.is_closed:
             await store.reachable.enter()
-        value: bytes | None = self._call(
-            lambda bucket: bucket.get(key), key
-        )  # as `_blocking`, in fewer calls
+        # As `_blocking`, in fewer calls.
+        value: bytes | None = self._call(lambda bucket: bucket.get(key), key)
         return value
 
     async def get_each(self, keys: Sequence[str]) -> list[bytes | None]:
